@@ -25,6 +25,8 @@ static inline size_t smaller(size_t a, size_t b) { return (a < b) ? a : b; }
 
 static inline usec_t sooner(usec_t a, usec_t b) { return (a < b) ? a : b; }
 
+static inline usec_t later(usec_t a, usec_t b) { return (a > b) ? a : b; }
+
 // --- Wire and flash formats: bytes in, integers out; no casts, any alignment, either endianness
 // ---
 

@@ -201,7 +201,7 @@ static isotp_events_t on_flow_control(isotp_t *tp, const can_frame_t *f, usec_t 
     switch (f->data[0] & 0x0F) {
     case FC_CTS:
         tp->tx.left = f->data[1];
-        tp->tx.gap = stmin_us(f->data[2]);
+        tp->tx.gap = later(stmin_us(f->data[2]), tp->cfg->min_gap);
         tx_enter(tp, ISOTP_TX_SEND, now);
         return ISOTP_NONE;
     case FC_WAIT: tx_enter(tp, ISOTP_TX_FLOW, now + tp->cfg->n_bs); return ISOTP_NONE;

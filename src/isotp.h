@@ -64,6 +64,8 @@ typedef struct {
     uint8_t wft_max;   // N_WFTmax: how often in a row we say WAIT before we give the message up
     usec_t n_as, n_ar; // limit for one frame of ours to leave, as sender and as receiver
     usec_t n_bs, n_cr; // limits for the peer's next flow control, next consecutive frame
+    usec_t min_gap; // as sender: leave at least this between consecutive frames, whatever the peer
+                    // asks for
     usec_t n_br; // how long we hold back a flow control before we say WAIT; keep n_br + n_ar < 0.9
                  // x the peer's N_Bs
 } isotp_cfg_t;

@@ -17,7 +17,7 @@
 
 #include "crc32.h"
 
-enum { AT_STATE = 24, AT_CRC = 28, AT_MARKS = OTA_RECORD_LEN, ERR_EXHAUSTED = -1 };
+enum { AT_STATE = 24, AT_CRC = 28, AT_MARKS = OTA_RECORD_LEN };
 #define SEQ_BLANK UINT32_MAX
 
 static uint32_t sector_at(const flash_t *flash, const esp_layout_t *layout, int i)
@@ -124,7 +124,7 @@ int ota_select_append(const flash_t *flash, const esp_layout_t *layout, unsigned
     if (err) return err;
     const uint32_t base = (sel.newest >= 0) ? sel.record[sel.newest].seq : 0;
     const uint32_t step = (slot + layout->slots - base % layout->slots) % layout->slots + 1;
-    if (step >= SEQ_BLANK - base) return ERR_EXHAUSTED;
+    if (step >= SEQ_BLANK - base) return OTA_SELECT_EXHAUSTED;
     const int sector = (sel.newest >= 0) ? 1 - sel.newest : 0;
     return write_record(flash, sector_at(flash, layout, sector), base + step, state);
 }
@@ -158,7 +158,7 @@ int ota_select_reject(const flash_t *flash, const esp_layout_t *layout, uint32_t
 {
     ota_select_t sel;
     const int err = ota_select_read(flash, layout, &sel);
-    if (err || sel.newest < 0) return err;
-    return write_record(flash, sector_at(flash, layout, sel.newest), sel.record[sel.newest].seq,
+    if (err || sel.active < 0) return err;
+    return write_record(flash, sector_at(flash, layout, sel.active), sel.record[sel.active].seq,
                         state);
 }

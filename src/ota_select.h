@@ -46,6 +46,8 @@ typedef struct {
 
 enum { OTA_FACTORY = -1, OTA_NOTHING = -2 }; // besides slot numbers
 
+enum { OTA_SELECT_EXHAUSTED = INT32_MIN }; // no sequence number is left; no flash returns this code
+
 /// Decodes one record; `raw` is the first 32 bytes of its sector. `starts` is left 0.
 ota_record_t ota_select_decode(const uint8_t raw[OTA_RECORD_LEN], unsigned slots);
 
@@ -72,8 +74,8 @@ int ota_select_retire(const flash_t *flash, const esp_layout_t *layout, unsigned
 /// Marks the active record as started once more. Costs no erase; a cut leaves it marked or not.
 int ota_select_mark_start(const flash_t *flash, const esp_layout_t *layout);
 
-/// Rewrites the newest record as INVALID or ABORTED. Not for the last confirmed record: see
-/// ota_reject().
+/// Rewrites the active record as INVALID or ABORTED. Only for an image on trial: a cut leaves the
+/// other record to rule.
 int ota_select_reject(const flash_t *flash, const esp_layout_t *layout, uint32_t state);
 
 #endif
