@@ -2,9 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     esp_layout_t layout;
-//     if (esp_partition_layout(&flash, &crypto, ESP_PARTITION_TABLE_AT, &layout) !=
-//     ESP_PARTITION_OK) ...
-//     // layout.slot[0].at, layout.slot[0].size, layout.otadata_at
+//     err = esp_partition_layout(&flash, &crypto, ESP_PARTITION_TABLE_AT, &layout);
+//     if (err == ESP_PARTITION_OK) ... // layout.slot[0].at, layout.slot[0].size, layout.otadata_at
 //
 // Threads: none inside. Memory: the caller's. Time: reads at most 3 KiB, twice.
 #ifndef ESP_PARTITION_H
@@ -16,8 +15,7 @@
 
 enum {
     ESP_PARTITION_TABLE_AT = 0x8000, // ESP-IDF's default CONFIG_PARTITION_TABLE_OFFSET
-    ESP_PARTITION_TABLE_LEN =
-        0xC00, // 96 entries of 32 bytes, the end marker and the MD5 record included
+    ESP_PARTITION_TABLE_LEN = 0xC00, // 96 records of 32 bytes: entries, MD5, end marker
     ESP_PARTITION_ENTRY_LEN = 32,
     ESP_PARTITION_SLOTS_MAX = 16, // ota_0 .. ota_15
 };
@@ -35,8 +33,7 @@ typedef enum {
     ESP_PARTITION_ERR_SIZE,   // an entry reaches past the end of the flash
     ESP_PARTITION_ERR_EMPTY,  // a table without entries (blank flash)
     ESP_PARTITION_ERR_NO_OTA, // no otadata of two sectors, or fewer than two OTA slots
-    ESP_PARTITION_ERR_SLOTS,  // OTA slots are not ota_0..ota_n-1 without a gap, or are not whole
-                              // sectors
+    ESP_PARTITION_ERR_SLOTS, // a gap in ota_0..ota_n-1; a slot not of whole sectors, or overlapping
 } esp_partition_err_t;
 
 typedef struct {
@@ -47,7 +44,7 @@ typedef struct {
 } esp_partition_t;
 
 /// Verifies the whole table at `table_at` as ESP-IDF's bootloader does, and counts its entries
-/// (without the MD5 record). `count` may be NULL.
+/// (without the MD5 record). `count` may be NULL. With `crypto` NULL an MD5 record is not compared.
 esp_partition_err_t esp_partition_verify(const flash_t *flash, const crypto_t *crypto,
                                          uint32_t table_at, unsigned *count);
 
@@ -68,7 +65,8 @@ typedef struct {
 } esp_layout_t;
 
 /// Verifies the table and finds otadata, the OTA slots and the factory app in it. The last of
-/// several entries of one kind wins, as in ESP-IDF's bootloader.
+/// several entries of one kind wins, as in ESP-IDF's bootloader. Stricter than that where an update
+/// would destroy something.
 esp_partition_err_t esp_partition_layout(const flash_t *flash, const crypto_t *crypto,
                                          uint32_t table_at, esp_layout_t *out);
 
