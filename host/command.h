@@ -17,9 +17,8 @@ enum {
     EXIT_NO_ANSWER = 3,   // nobody answers, or no bus
     EXIT_REFUSED = 4,     // the device refused
     EXIT_BAD_IMAGE = 5,   // the file is not a usable image
-    EXIT_INTERRUPTED = 6, // interrupted, can be resumed (not with the protocols of today)
-    EXIT_OLD_RUNS =
-        7, // the device came back with the old firmware (not with the protocols of today)
+    EXIT_INTERRUPTED = 6, // interrupted, can be resumed (not with plain and header)
+    EXIT_OLD_RUNS = 7,    // the device came back with the old firmware (not yet)
 };
 
 int cmd_flash(int argc, char **argv);

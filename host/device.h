@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     if (!device_open(&d, &cfg, error, sizeof error)) ...
-//     while (device_start(&d, drive_now(), error, sizeof error)) { ... drive(bus, &machine, ...)
-//     until RECEIVER_RESTART } device_close(&d);
+//     while (device_start(&d) <= DEVICE_RUNS_CONFIRMED) { // serve it until RECEIVER_RESTART
+//         const machine_t machine = device_machine(&d);
+//         while (!(drive(bus, &machine, USEC_NEVER) & RECEIVER_RESTART)) ...
+//     }
+//     device_close(&d);
 #ifndef DEVICE_H
 #define DEVICE_H
 

@@ -1,26 +1,24 @@
-// isotp.h - ISO 15765-2 (ISO-TP): long messages over CAN frames, both directions at once, on one ID
-// pair. SPDX-License-Identifier: Apache-2.0
+// isotp.h - ISO 15765-2 (ISO-TP): long messages over CAN frames, both ways at once, on one ID pair.
+// SPDX-License-Identifier: Apache-2.0
 //
-//     isotp_init(&tp, &cfg);                         // cfg = ISOTP_CFG_DEFAULT with the two IDs
-//     set for (;;) {
-//         events = got_frame ? isotp_input(&tp, &frame, now) : isotp_tick(&tp, now);
-//         if (events & ISOTP_RX_FAILED) forget_message(tp.rx.why);
-//         if (events & ISOTP_RX_BEGIN) expect(tp.rx.len);
-//         if (events & ISOTP_RX_DATA) store(tp.rx.at, tp.rx.data, tp.rx.data_len);
-//         if (events & ISOTP_RX_END) handle_message();
-//         if (isotp_wanted(&tp) > 0 && isotp_wanted(&tp) <= room()) isotp_proceed(&tp, 0, now);
-//         while ((out = isotp_output(&tp, now)) != NULL && can_send(out)) events |= isotp_sent(&tp,
-//         now); sleep_until(isotp_deadline(&tp));          // or a frame
+//     isotp_init(&tp, &cfg); // cfg = ISOTP_CFG_DEFAULT with the two IDs set
+//     for (;;) {
+//         ev = got_frame ? isotp_input(&tp, &frame, now) : isotp_tick(&tp, now);
+//         if (ev & ISOTP_RX_FAILED) forget_message(tp.rx.why);
+//         if (ev & ISOTP_RX_BEGIN) expect(tp.rx.len);
+//         if (ev & ISOTP_RX_DATA) store(tp.rx.at, tp.rx.data, tp.rx.data_len);
+//         if (ev & ISOTP_RX_END) handle_message();
+//         if (isotp_wanted(&tp) <= room()) isotp_proceed(&tp, 0, now);
+//         while ((out = isotp_output(&tp, now)) != NULL && can_send(out)) ev = isotp_sent(&tp, now);
+//         sleep_until(isotp_deadline(&tp)); // or a frame
 //     }
 //
 // A message is not collected here: its bytes are passed on frame by frame, so memory does not grow
-// with it. The receiver of those bytes (the sink) commands the flow control: after a First Frame
-// and after each block nothing more comes until isotp_proceed(); meanwhile the peer is told to WAIT
-// in time.
+// with it. The receiver of those bytes (the sink) commands the flow control: after a First Frame and
+// after each block nothing more comes until isotp_proceed(); meanwhile the peer is told to WAIT.
 //
 // Classic CAN, normal addressing with 11- or 29-bit IDs. Clauses are those of ISO 15765-2:2016.
-// Threads: none inside; one caller at a time. Memory: isotp_t, the caller's. Time: constant per
-// call.
+// Threads: none inside; one caller at a time. Memory: isotp_t, the caller's. Time: constant per call.
 #ifndef ISOTP_H
 #define ISOTP_H
 
@@ -31,12 +29,10 @@ enum {
     ISOTP_NONE = 0,
     ISOTP_RX_FAILED = 1, // a message whose beginning was reported will not be completed: rx.why
     ISOTP_RX_BEGIN = 2,  // a message of rx.len bytes begins
-    ISOTP_RX_DATA =
-        4, // its bytes from rx.at on: rx.data_len of them at rx.data, inside the frame just given
-    ISOTP_RX_END = 8, // it is complete
-    ISOTP_SENT =
-        16, // the message given to isotp_start() has left; its memory is the caller's again
-    ISOTP_TX_FAILED = 32 // it has not: tx.why; its memory is the caller's again
+    ISOTP_RX_DATA = 4,   // its bytes from rx.at on: rx.data_len at rx.data, inside the frame given
+    ISOTP_RX_END = 8,    // it is complete
+    ISOTP_SENT = 16,     // the message given to isotp_start() has left; its memory is free again
+    ISOTP_TX_FAILED = 32 // it has not: tx.why; its memory is free again
 };
 typedef unsigned isotp_events_t; // to be looked at in the order above
 

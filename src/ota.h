@@ -1,21 +1,22 @@
-// ota.h - the update engine: takes an image, writes it to the slot that does not run, verifies it,
-// makes it boot. SPDX-License-Identifier: Apache-2.0
+// ota.h - the update engine: an image into the slot that does not run, verified, made to boot.
+// SPDX-License-Identifier: Apache-2.0
 //
-//     ota_init(&ota, &cfg);                                        // cfg: flash, layout, which
-//     slot runs err = ota_begin(&ota, size_or_0); while (more && !err) {
-//         at += ota_write(&ota, data + at, len - at);              // takes what it has room for
-//         err = ota_step(&ota);                                    // one flash operation at most
+//     ota_init(&ota, &cfg); // cfg: flash, layout, which slot runs
+//     err = ota_begin(&ota, size_or_0);
+//     while (at < len && !err) {
+//         at += ota_write(&ota, data + at, len - at); // takes what it has room for
+//         err = ota_step(&ota);                       // one flash operation at most
 //     }
-//     for (ota_finish(&ota); ota_busy(&ota) && !err;) err = ota_step(&ota); // the rest, then the
-//     whole image is read back if (!err) err = ota_activate(&ota);                          // it
-//     boots next
+//     ota_finish(&ota); // the rest is written, then the whole image read back and verified
+//     while (ota_busy(&ota)) err = ota_step(&ota);
+//     if (!err) err = ota_activate(&ota); // it boots next
 //
 // Nothing is erased before the first 288 bytes were judged. A sector is erased only when it is not
 // blank, one step ahead of the data. Until ota_activate() the device boots what it booted before,
 // whatever happens.
 //
-// Threads: none inside. Memory: ota_t, the caller's; it does not grow with the image. Time: a step
-// is bounded by one flash operation, or by reading and hashing 512 bytes.
+// Threads: none inside. Memory: ota_t, the caller's; it does not grow with the image. Time: a step is
+// bounded by one flash operation, or by reading and hashing 512 bytes.
 #ifndef OTA_H
 #define OTA_H
 

@@ -1,11 +1,10 @@
-// ota_boot.h - what a bootloader does at power-on: chooses the slot to start, and cleans up after
-// failed updates. SPDX-License-Identifier: Apache-2.0
+// ota_boot.h - a bootloader's choice at power-on: the slot to start; cleans up after failed updates.
+// SPDX-License-Identifier: Apache-2.0
 //
 //     ota_boot_t boot;
 //     ota_boot_choose(&boot, &flash, &crypto, &layout, &chip);
 //     if (boot.slot == OTA_NOTHING) halt();
-//     jump_to(boot.slot);                       // the application then calls ota_confirm() or
-//     ota_reject()
+//     jump_to(boot.slot); // if boot.on_trial, it must call ota_confirm() or ota_reject()
 //
 // Threads: none inside. Memory: ota_boot_t, about 700 bytes, may be on the stack. Time: reads and
 // hashes one image, more only if the first one is damaged; writes otadata only when there is

@@ -1,12 +1,17 @@
-// ota_select.h - which slot boots: ESP-IDF's otadata, read and written so that no power cut can
-// hurt. SPDX-License-Identifier: Apache-2.0
+// ota_select.h - which slot boots: ESP-IDF's otadata, read and written so that no power cut can hurt.
+// SPDX-License-Identifier: Apache-2.0
 //
-// otadata is two flash sectors with one 32-byte record each (docs/FORMAT.md, section 3); the valid
-// one with the higher sequence number rules. ESP-IDF changes a record's state by erasing and
-// rewriting it, and forgets the decision if power fails in between. Here the record that rules is
-// never erased: a change is a new record in the other sector.
+//     ota_select_read(&flash, &layout, &sel);
+//     count = ota_select_order(&sel, &layout, order); // what a bootloader tries, in this order
+//     ota_select_append(&flash, &layout, slot, OTA_STATE_NEW); // boots next
 //
-// Threads: none inside. Memory: the caller's. Time: at most one erase and two programs a call.
+// otadata is two flash sectors with one 32-byte record each; the valid one with the higher sequence
+// number rules. ESP-IDF changes a record's state by erasing and rewriting it, and forgets the decision
+// if power fails in between. Here the record that rules is never erased: a change is a new record in
+// the other sector.
+//
+// Threads: none inside. Memory: the caller's. Time: at most one erase and two programs a call;
+// ota_select_retire() twice that.
 #ifndef OTA_SELECT_H
 #define OTA_SELECT_H
 
@@ -16,9 +21,8 @@
 
 /// States as ESP-IDF numbers them (esp_ota_img_states_t). Any other value is as good as UNDEFINED.
 enum {
-    OTA_STATE_NEW = 0, // activated, never started
-    OTA_STATE_PENDING =
-        1, // started once, not yet confirmed (ESP-IDF's bootloader writes it; ours does not)
+    OTA_STATE_NEW = 0,     // activated, never started
+    OTA_STATE_PENDING = 1, // started, not yet confirmed (ESP-IDF's bootloader; ours marks starts)
     OTA_STATE_VALID = 2,   // confirmed by the application
     OTA_STATE_INVALID = 3, // rejected by the application
     OTA_STATE_ABORTED = 4, // rejected by the bootloader: started, never confirmed

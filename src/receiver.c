@@ -45,6 +45,7 @@ static receiver_result_t result_of_image(esp_image_err_t err)
     case ESP_IMAGE_ERR_CHIP_REV: return RECEIVER_WRONG_REVISION;
     case ESP_IMAGE_ERR_SEGMENTS:
     case ESP_IMAGE_ERR_SEGMENT:
+    case ESP_IMAGE_ERR_SLOT:
     case ESP_IMAGE_ERR_ENTRY: return RECEIVER_BAD_STRUCTURE;
     case ESP_IMAGE_ERR_TOO_LARGE: return RECEIVER_TOO_LARGE;
     case ESP_IMAGE_ERR_DESC: return RECEIVER_NO_DESCRIPTOR;

@@ -3,20 +3,19 @@
 //
 //     receiver_init(&r, &cfg, ring, sizeof ring);
 //     for (;;) {
-//         while (can_receive(&frame)) events |= receiver_input(&r, &frame, now());
-//         events |= receiver_tick(&r, now());                          // one flash operation at
-//         most while ((out = receiver_output(&r, now())) != NULL && can_send(out)) events |=
-//         receiver_sent(&r, now()); if (events & RECEIVER_RESTART) restart();
-//         sleep_until(receiver_deadline(&r));                          // or a frame
+//         while (can_receive(&frame)) ev |= receiver_input(&r, &frame, now());
+//         ev |= receiver_tick(&r, now()); // one flash operation at most
+//         while ((out = receiver_output(&r, now())) && can_send(out)) ev |= receiver_sent(&r, now());
+//         if (ev & RECEIVER_RESTART) restart();
+//         sleep_until(receiver_deadline(&r)); // or a frame
 //     }
 //
-// Joins isotp, stream and ota, and knows nothing itself but the order of things. Frames must be
-// taken from the hardware while a flash operation blocks (by an interrupt, into a queue): see
-// docs/PORTING.md.
+// Joins isotp, stream and ota, and knows nothing itself but the order of things. Frames must be taken
+// from the hardware while a flash operation blocks: by an interrupt, into a queue.
 //
-// Threads: none inside; one caller at a time. Memory: receiver_t and the ring, the caller's: they
-// do not grow with message or image. Time: receiver_input() is short, receiver_tick() bounded by
-// one flash operation.
+// Threads: none inside; one caller at a time. Memory: receiver_t and the ring, the caller's: they do
+// not grow with message or image. Time: receiver_input() is short, receiver_tick() bounded by one
+// flash operation.
 #ifndef RECEIVER_H
 #define RECEIVER_H
 
@@ -26,11 +25,10 @@
 
 enum {
     RECEIVER_NONE = 0,
-    RECEIVER_FAILED = 1,  // a transfer failed: receiver_t.result. The device runs on as before
-    RECEIVER_STARTED = 2, // a transfer began (after FAILED, if both)
-    RECEIVER_COMPLETE =
-        4, // the new image is verified and boots next; the status message is on its way
-    RECEIVER_RESTART = 8, // the status message has left: restart now
+    RECEIVER_FAILED = 1,   // a transfer failed: receiver_t.result. The device runs on as before
+    RECEIVER_STARTED = 2,  // a transfer began (after FAILED, if both)
+    RECEIVER_COMPLETE = 4, // the new image is verified and boots next; the status is on its way
+    RECEIVER_RESTART = 8,  // the status message has left: restart now
 };
 typedef unsigned receiver_events_t;
 

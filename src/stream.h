@@ -1,20 +1,20 @@
-// stream.h - the `plain` and `header` protocols: an image as a row of messages (docs/PROTOCOL.md,
-// sections 2 and 3). SPDX-License-Identifier: Apache-2.0
+// stream.h - the `plain` and `header` protocols: an image as a row of messages (docs/PROTOCOL.md).
+// SPDX-License-Identifier: Apache-2.0
 //
 //     stream_init(&s, ring, sizeof ring);
-//     a message begins:       events = stream_begin(&s, len, the_one_before_broke);
-//     bytes of it:            events = stream_data(&s, data, len);
-//     it is complete:         events = stream_end(&s, now);      it is lost: events =
-//     stream_break(&s); whenever there is time: len = stream_peek(&s, &data); ...
-//     stream_consume(&s, used); by stream_deadline():   events = stream_tick(&s, image_is_complete,
-//     now);
+//     stream_begin(&s, len, the_one_before_broke); // a message begins
+//     events = stream_data(&s, data, len);         // bytes of it
+//     events = stream_end(&s, now);                // it is complete; or lost: stream_break(&s)
+//     len = stream_peek(&s, &data);                // whenever there is time: bytes of the image
+//     stream_consume(&s, used);
+//     events = stream_tick(&s, image_is_complete, now); // by stream_deadline()
 //
 // Bytes wait in a ring between the bus and the flash. What they mean is not known here, but for one
-// thing: what an image begins with, so that a new transfer is recognised when the one before it
-// broke off between two messages.
+// thing: what an image begins with, so that a new transfer is recognised when the one before it broke
+// off between two messages.
 //
-// Threads: none inside. Memory: stream_t and the ring, the caller's; they do not grow with message
-// or image.
+// Threads: none inside. Memory: stream_t and the ring, the caller's; they do not grow with message or
+// image.
 #ifndef STREAM_H
 #define STREAM_H
 
