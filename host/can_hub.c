@@ -65,7 +65,8 @@ typedef struct {
 
 typedef struct {
     int listener;
-    bool full; // no room, here or in the descriptor table, until a node leaves
+    bool full;    // no room, here or in the descriptor table, until a node leaves
+    bool visited; // a node was here
     size_t count;
     node_t nodes[NODES_MAX];
     uint32_t bitrate, data_bitrate;
@@ -260,6 +261,7 @@ static void enter(hub_t *h)
                      sizeof on); // without it: the time of reading
     h->nodes[i].fd = fd;
     h->count++;
+    h->visited = true;
 }
 
 // --- The wire ---
@@ -407,15 +409,12 @@ _Noreturn void can_hub_run(int listener)
     h->sender = NOBODY;
     for (size_t i = 0; i < NODES_MAX; i++)
         h->nodes[i].fd = -1;
-    if (listen(h->listener, NODES_MAX))
-        _exit(1); // here, not in the parent: SO_PEERCRED then names this process
+    // Here, not in the parent: SO_PEERCRED then names this process.
+    if (listen(h->listener, NODES_MAX)) _exit(1);
 
     const nsec_t born = clock_ns(CLOCK_MONOTONIC);
-    bool visited = false;
-    while (h->count > 0 || (!visited && clock_ns(CLOCK_MONOTONIC) - born < FIRST_NODE_MAX)) {
+    while (h->count > 0 || (!h->visited && clock_ns(CLOCK_MONOTONIC) - born < FIRST_NODE_MAX)) {
         step(h);
-
-        visited = visited || h->count > 0;
     }
     _exit(0);
 }
