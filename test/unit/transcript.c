@@ -38,8 +38,9 @@ static void say(log_t *log, usec_t now, char what, const char *format, ...)
         log->text = realloc(log->text, log->cap);
         assert_non_null(log->text);
     }
-    log->len += (size_t)sprintf(log->text + log->len, "%llu.%03llu %c ", (unsigned long long)(now / 1000),
-                                (unsigned long long)(now % 1000), what);
+    log->len +=
+        (size_t)sprintf(log->text + log->len, "%llu.%03llu %c ", (unsigned long long)(now / 1000),
+                        (unsigned long long)(now % 1000), what);
     va_start(args, format);
     log->len += (size_t)vsprintf(log->text + log->len, format, args);
     va_end(args);
@@ -80,7 +81,8 @@ static void handle(world_t *w, isotp_events_t ev)
     if (ev & ISOTP_RX_END) assert_int_equal(transcript_len, rx->len);
     if (ev & ISOTP_SENT) say(&w->log, w->now, '!', "SENT");
     if (ev & ISOTP_TX_FAILED) say(&w->log, w->now, '!', "TX_FAILED %s", name_of(w->tp.tx.why));
-    if (w->auto_bs >= 0 && isotp_wanted(&w->tp) > 0) isotp_proceed(&w->tp, (uint8_t)w->auto_bs, w->now);
+    if (w->auto_bs >= 0 && isotp_wanted(&w->tp) > 0)
+        isotp_proceed(&w->tp, (uint8_t)w->auto_bs, w->now);
 }
 
 static void say_frame(world_t *w, const can_frame_t *f)
@@ -98,7 +100,8 @@ static void pump(world_t *w)
     const can_frame_t *f;
     while ((f = isotp_output(&w->tp, w->now)) != NULL && w->driver_on) {
         const can_frame_t first = *f;
-        assert_memory_equal(isotp_output(&w->tp, w->now), &first, sizeof first); // the same until taken
+        assert_memory_equal(isotp_output(&w->tp, w->now), &first,
+                            sizeof first); // the same until taken
         say_frame(w, f);
         if (w->confirm_after == 0) {
             handle(w, isotp_sent(&w->tp, w->now));
@@ -222,7 +225,8 @@ void transcript(const isotp_cfg_t *cfg, const char *log)
     }
     run(&w, w.now + 100000 * USEC_MS);
     const bool same = w.log.text && want.text && strcmp(w.log.text, want.text) == 0;
-    if (!same) print_error("--- expected\n%s--- actual\n%s", want.text, w.log.text ? w.log.text : "");
+    if (!same)
+        print_error("--- expected\n%s--- actual\n%s", want.text, w.log.text ? w.log.text : "");
     free(w.log.text);
     free(want.text);
     if (!same) fail_msg("the log differs");
