@@ -11,12 +11,11 @@
 
 #define CFG(...)                                                                                   \
     {                                                                                              \
-        .tx_id = 0x7E8, .rx_id = 0x7E0, .wft_max = 3, .n_as = 1000 * USEC_MS,                      \
-        .n_ar = 1000 * USEC_MS, .n_bs = 1000 * USEC_MS, .n_cr = 1000 * USEC_MS,                    \
-        .n_br = 700 * USEC_MS, __VA_ARGS__                                                         \
+        .tx_id = 0x7E8, .rx_id = 0x7E0, .n_as = 1000 * USEC_MS, .n_ar = 1000 * USEC_MS,            \
+        .n_bs = 1000 * USEC_MS, .n_cr = 1000 * USEC_MS, .n_br = 700 * USEC_MS, __VA_ARGS__         \
     }
 
-static const isotp_cfg_t plain = CFG(.stmin = 0);
+static const isotp_cfg_t plain = CFG(.wft_max = 3);
 
 // --- Receive: single frames (3.1, SF) ---
 
@@ -68,7 +67,7 @@ static void listens_to_its_own_identifier_only(void **state)
     transcript(&plain,
                "0 > 7E1 01 11\n"
                "1 > 7E0x 01 11  ; the same number, but 29 bits\n"
-               "2 > 7E0f 01 11  ; CAN FD\n"
+               "2 > 7E0# 01 11  ; CAN FD\n"
                "3 > 7E8 01 11   ; our own\n");
 }
 
@@ -572,6 +571,36 @@ static void takes_a_flow_control_that_overtakes_the_confirmation(void **state)
                "3   ! SENT\n");
 }
 
+static void a_late_confirmation_does_not_delay_the_first_frame(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0 * confirm 5\n"
+               "0 * start 10\n"
+               "0 < 10 0A 00 01 02 03 04 05\n"
+               "1 * driver off\n"
+               "2 > 30 00 7F\n"
+               "6 * driver on\n"
+               "6 < 21 06 07 08 09\n"
+               "11 ! SENT\n");
+}
+
+static void no_limit_means_that_no_flow_control_is_awaited(void **state)
+{
+    (void)state;
+    char *log = malloc(65536);
+    int len = sprintf(log, "0 * start 4095\n0 < 1F FF 00 01 02 03 04 05\n0 > 30 00 00\n");
+    for (unsigned i = 1, at = 6; i <= 585; i++) {
+        len += sprintf(log + len, "0 < 2%X", i & 15);
+        for (unsigned k = 0; k < 7 && at < 4095; k++)
+            len += sprintf(log + len, " %02X", at++ & 0xFF);
+        len += sprintf(log + len, "\n");
+    }
+    sprintf(log + len, "0 ! SENT\n");
+    transcript(&plain, log);
+    free(log);
+}
+
 static void asks_for_permission_after_each_block(void **state)
 {
     (void)state;
@@ -899,6 +928,8 @@ int main(void)
         cmocka_unit_test(waits_for_the_flow_control_at_most_n_bs),
         cmocka_unit_test(n_bs_starts_when_the_first_frame_has_left),
         cmocka_unit_test(takes_a_flow_control_that_overtakes_the_confirmation),
+        cmocka_unit_test(a_late_confirmation_does_not_delay_the_first_frame),
+        cmocka_unit_test(no_limit_means_that_no_flow_control_is_awaited),
         cmocka_unit_test(asks_for_permission_after_each_block),
         cmocka_unit_test(keeps_the_gap_the_receiver_asked_for),
         cmocka_unit_test(the_gap_starts_when_the_frame_has_left),

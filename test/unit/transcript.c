@@ -141,7 +141,7 @@ static void frame_in(world_t *w, char *text)
         f.id = (uint32_t)strtoul(p, &p, 16);
         f.ext = *p == 'x';
         p += f.ext;
-        f.fd = *p == 'f';
+        f.fd = *p == '#';
         p += f.fd;
     }
     for (;;) {

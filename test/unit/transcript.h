@@ -7,8 +7,8 @@
 //                      "1000 ! RX_FAILED TIMEOUT_CR\n"  // nothing more comes
 //
 // A line is: time in ms, what, text. The log must be complete: whatever happens besides, up to 100 s after the
-// last line, fails the test as a missing line does. Stimuli are `>` (a frame comes in; `>18DA10F1x` etc. names another
-// ID than the configured one) and `*`:
+// last line, fails the test as a missing line does. Stimuli are `>` (a frame comes in; `> 7E1 01 11` names another ID
+// than the configured one, `7E1x` a 29-bit one, `7E1#` a CAN FD frame) and `*`:
 //
 //     * start N       the application sends N bytes: 00 01 02 ... FF 00 ...   (answers `busy` if refused)
 //     * auto BS       from now on the sink grants blocks of BS frames at once (the beginning: auto 0)
