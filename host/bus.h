@@ -2,12 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     char error[256];
-//     bus_t *bus = bus_open(&(bus_cfg_t){ .channel = "virtual:demo?bitrate=500000" }, error, sizeof error);
-//     if (!bus) ...                                  // error holds one line
-//     if (bus_send(bus, &frame)) ...                 // taken; BUS_SENT reports when it has left
-//     while ((event = bus_recv(bus, &frame)) != BUS_NONE) ...
+//     bus_t *bus = bus_open(&(bus_cfg_t){ .channel = "virtual:demo?bitrate=500000" }, error, sizeof
+//     error); if (!bus) ...                                  // error holds one line if
+//     (bus_send(bus, &frame)) ...                 // taken; BUS_SENT reports when it has left while
+//     ((event = bus_recv(bus, &frame)) != BUS_NONE) ...
 //
-// Threads: none inside, one caller at a time. Nothing here blocks but bus_open() (at most a second).
+// Threads: none inside, one caller at a time. Nothing here blocks but bus_open() (at most a
+// second).
 #ifndef BUS_H
 #define BUS_H
 
@@ -16,7 +17,8 @@
 typedef struct bus bus_t;
 
 typedef struct {
-    const char *interface; // "virtual", "socketcan", "slcan" as in python-can, NULL: the channel's form tells
+    const char *interface; // "virtual", "socketcan", "slcan" as in python-can, NULL: the channel's
+                           // form tells
     const char *channel;   // "virtual:NAME[?bitrate=N]", "can0", "/dev/ttyACM0"
     uint32_t bitrate;      // bit/s, 0: as the channel says, or as it is
 } bus_cfg_t;
