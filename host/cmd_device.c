@@ -146,7 +146,7 @@ static bool write_new(const char *path, const uint8_t *bytes, uint32_t len, bool
     return false;
 }
 
-static int create(const device_options_t *o)
+static int create(const device_options_t *o, uint16_t chip_id)
 {
     char error[PARTITION_CSV_ERROR_CAP];
     uint8_t table[ESP_PARTITION_TABLE_LEN];
@@ -171,7 +171,10 @@ static int create(const device_options_t *o)
     }
     app = command_read_file(o->app, &app_len);
     if (!app) goto done;
-    bytes = flash_image_build(&crypto, table, app, app_len, 0, &len, error, sizeof error);
+    bytes = flash_image_build(
+        &(flash_image_cfg_t){
+            .crypto = &crypto, .table = table, .app = app, .app_len = app_len, .chip_id = chip_id },
+        &len, error, sizeof error);
     if (!bytes) {
         command_fail(code, "%s: %s", o->app, error);
         goto done;
@@ -279,7 +282,7 @@ int cmd_device(int argc, char **argv)
     code = command_check_ids(&o.bus);
     if (code) return code;
     if (o.create) {
-        code = create(&o);
+        code = create(&o, chip_id);
         const bool no_bus = !o.bus.bus.channel && !getenv("CAN_CHANNEL");
         if (code != EXIT_DONE || no_bus) return code;
     }
