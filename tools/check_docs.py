@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """check_docs.py ROOT [PROGRAM]: fails when a document names a path, command or option that does not exist.
 
-Also: each function declared in src/*.h has a comment of its own or above its group. PROGRAM is the built isotp-ota;
-without it, options are not compared. A line that says "planned" may name what does not exist yet.
+Also: each C file begins as STYLE.md, section 2 says, and each function declared in src/*.h has a comment of its own or
+above its group. PROGRAM is the built isotp-ota; without it, options are not compared. A line that says "planned" may
+name what does not exist yet.
 """
 # SPDX-License-Identifier: Apache-2.0
 import re
@@ -15,6 +16,7 @@ FOLDERS = "src|host|sim|ports|test|tools|docs|.ci"
 CODE_SPAN = re.compile(r"`([^`]+)`")
 PATH = re.compile(rf"^\.?/?((?:{FOLDERS})(?:/[\w.*+-]+)*/?|[\w-]+\.(?:md|txt|json)|run)$".replace(".ci", r"\.ci"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+DECLARES = re.compile(r"(?!typedef|static|_Static_assert)[^={]*\b(\w+)\(")
 DOC_IN_SOURCE = re.compile(r"\bdocs/[A-Z]+\.md")
 
 
@@ -110,8 +112,13 @@ class Checker:
 
     # --- Sources ---
 
-    def check_references(self, path):
-        for number, line in enumerate(path.read_text().splitlines(), 1):
+    def check_source(self, path):
+        lines = path.read_text().splitlines() + ["", ""]
+        if not lines[0].startswith(f"// {path.name} - "):
+            self.fault(path, 1, f'should begin "// {path.name} - " and say what the file is')
+        if not lines[1].startswith("// SPDX-License-Identifier: "):
+            self.fault(path, 2, "should be // SPDX-License-Identifier: ...")
+        for number, line in enumerate(lines, 1):
             for name in DOC_IN_SOURCE.findall(line):
                 if "planned" not in line and not (self.root / name).is_file():
                     self.fault(path, number, f"{name} does not exist")
@@ -134,7 +141,7 @@ class Checker:
             statement += " " + code
             depth += code.count("{") - code.count("}")
             if depth == 0 and code[-1] in ";}":
-                declares = re.match(r"\s*(?!typedef|struct \w+ \{|enum|union|static|_Static_assert)[^={]*\b(\w+)\(", statement)
+                declares = DECLARES.match(statement.strip())
                 if declares and code.endswith(";") and not commented:
                     self.fault(path, first, f"{declares[1]}() has no comment")
                 statement = ""
@@ -151,7 +158,7 @@ def main():
         checker.check_header(path)
     for folder in ("src", "host", "sim", "ports", "test"):
         for path in sorted((root / folder).rglob("*.[ch]")):
-            checker.check_references(path)
+            checker.check_source(path)
     print("\n".join(checker.faults) or f"{len(documents)} documents and {len(headers)} headers tell the truth")
     sys.exit(1 if checker.faults or not documents else 0)
 

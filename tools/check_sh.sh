@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 set -eu
 cd "${1:-$(dirname "$(readlink -f "$0")")/..}"
-scripts=$(find run .ci host ports sim src test tools -type f ! -name '*.[ch]' -exec grep -l '^#!.*sh$' {} + 2>/dev/null) || :
+scripts=$(find run .ci host ports sim src test tools -type f ! -name '*.[ch]' \
+    -exec grep -l '^#!.*sh$' {} + 2>/dev/null) || : # a folder may be missing
 bad=0
 for script in $scripts; do # our own names: no blanks in them
     if [ "$(head -n 1 "$script")" != '#!/bin/sh' ]; then

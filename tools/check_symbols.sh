@@ -45,9 +45,10 @@ fault() {
 
 awk '$3 ~ /^[bBdDCsSgG]$/ { print $2, $1 }' symbols | fault "mutable data"
 
-allowed='memcpy|memmove|memset|memcmp|assert_fail' # and the compilers' helpers: libgcc, ARM's names for it, -msave-restore
+# Beside our five, the compilers' helpers: libgcc, ARM's names for it, -msave-restore.
+allowed='memcpy|memmove|memset|memcmp|assert_fail'
 allowed="$allowed|__(u?div|u?mod|u?divmod|mul|ashl|ashr|lshr|u?cmp|clz|ctz|bswap|popcount)[sd]i[234]?"
-allowed="$allowed|__aeabi_(u?l?divmod|u?ldivmod|u?idiv|u?idivmod|lmul|llsl|llsr|lasr|u?lcmp|mem(cpy|move|set|clr|cmp)[48]?)"
+allowed="$allowed|__aeabi_(u?ldivmod|u?idiv|u?idivmod|lmul|llsl|llsr|lasr|u?lcmp|mem(cpy|move|set|clr|cmp)[48]?)"
 allowed="$allowed|__gnu_thumb1_case_[us]?[qhs]i|__riscv_(save|restore)_[0-9]+"
 join -v 1 wanted global | grep -Evx "($allowed) .*" | fault "called, but not part of the core"
 

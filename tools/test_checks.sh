@@ -19,12 +19,16 @@ plant_clean_tree() {
     cp -R "$root/tools" "$root/run" "$root/.clang-tidy" "$root/.clang-format" "$root"/CMake* .
     cp "$root/test/CMakeLists.txt" test
     cat >src/base.h <<'END'
+// base.h - part of a tree that is checked.
+// SPDX-License-Identifier: Apache-2.0
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 END
     cat >src/isotp.h <<'END'
+// isotp.h - part of a tree that is checked.
+// SPDX-License-Identifier: Apache-2.0
 #ifndef ISOTP_H
 #define ISOTP_H
 #include "base.h"
@@ -32,9 +36,13 @@ END
 /// Starts sending `len` bytes.
 bool isotp_start(uint8_t *to, const uint8_t *msg, size_t len);
 bool isotp_idle(const uint8_t *to);
+
+_Static_assert(sizeof(int) >= 4, "");
 #endif
 END
     cat >src/isotp.c <<'END'
+// isotp.c - part of a tree that is checked.
+// SPDX-License-Identifier: Apache-2.0
 #include "isotp.h"
 
 static const char *const names[] = { "idle", "busy" };
@@ -46,12 +54,11 @@ bool isotp_start(uint8_t *to, const uint8_t *msg, size_t len)
     return true;
 }
 
-bool isotp_idle(const uint8_t *to)
-{
-    return to[0] == (uint8_t)names[0][0];
-}
+bool isotp_idle(const uint8_t *to) { return to[0] == (uint8_t)names[0][0]; }
 END
     cat >host/bus.c <<'END'
+// bus.c - part of a tree that is checked.
+// SPDX-License-Identifier: Apache-2.0
 #include "base.h"
 #include <stdio.h>
 
@@ -132,11 +139,11 @@ for check in layers symbols docs format sh tidy cppcheck release clang; do
 done
 
 echo '#include "crypto.h"' >>src/isotp.c && echo >src/crypto.h
-catches layers 'src/isotp.c:16: may not include src/crypto.h'
+catches layers 'src/isotp.c:15: may not include src/crypto.h'
 echo '#include <stdio.h>' >>src/isotp.h
 catches layers 'may not include <stdio.h>'
 echo '#  include "isotp.h"' >>host/bus.c
-catches layers 'host/bus.c:5: may not include src/isotp.h'
+catches layers 'host/bus.c:7: may not include src/isotp.h'
 echo '#include "driver/twai.h"' >>host/bus.c
 catches layers 'may not include "driver/twai.h"'
 echo '#include HEADER' >>src/isotp.c
@@ -174,12 +181,17 @@ catches docs 'README.md:6: isotp-ota flash --help does not name --colour'
 echo 'Say `isotp-ota flush FILE`.' >>README.md
 catches docs 'isotp-ota flush: the program does not know it'
 sed -i 's/^bool isotp_idle/\n&/' src/isotp.h
-catches docs 'src/isotp.h:8: isotp_idle() has no comment'
+catches docs 'src/isotp.h:10: isotp_idle() has no comment'
 echo '// as docs/GONE.md says' >>host/bus.c
-catches docs 'host/bus.c:5: docs/GONE.md does not exist'
+catches docs 'host/bus.c:7: docs/GONE.md does not exist'
+
+sed -i 1d src/isotp.c
+catches docs 'src/isotp.c:1: should begin'
+sed -i 2d src/isotp.c
+catches docs 'src/isotp.c:2: should be // SPDX'
 
 echo 'int  x;' >>src/isotp.c
-catches format 'src/isotp.c:16'
+catches format 'src/isotp.c:15'
 echo '[[ 1 = 1 ]]' >>.ci/run
 catches sh '.ci/run'
 sed -i 's/sh$/bash/' .ci/run
