@@ -1,7 +1,10 @@
 #!/bin/sh
 # check_cppcheck.sh BUILD: cppcheck on every file that was compiled in BUILD; what is unchanged is not done again.
 # SPDX-License-Identifier: Apache-2.0
+#
+# As with clang-tidy, one version judges; what only another one finds is shown, and "skipped" (77).
 set -eu
+judge=2.10
 build=$1
 if ! command -v cppcheck >/dev/null; then
     echo "no cppcheck here: not checked"
@@ -14,5 +17,11 @@ cppcheck --quiet --project="$build/compile_commands.json" --cppcheck-build-dir="
     --enable=warning,style,performance,portability \
     --suppress=missingIncludeSystem --suppress=unmatchedSuppression \
     --suppress=unusedStructMember --suppress=constParameterCallback \
-    --suppress=variableScope --suppress=redundantContinue \
-    --template='{file}:{line}: {severity}: {message} [{id}]'
+    --suppress=variableScope --suppress=redundantContinue --suppress=normalCheckLevelMaxBranches \
+    --template='{file}:{line}: {severity}: {message} [{id}]' && exit 0
+version=$(cppcheck --version | sed 's/[^0-9]*\([0-9]*\.[0-9]*\).*/\1/')
+if [ "$version" != $judge ]; then
+    echo "cppcheck $version is not the one that judges ($judge)"
+    exit 77
+fi
+exit 1
