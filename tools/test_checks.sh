@@ -102,7 +102,7 @@ run_check() {
     sh) tools/check_sh.sh . ;;
     tidy) tools/check_tidy.sh build ;;
     cppcheck) tools/check_cppcheck.sh build ;;
-    release | clang) tools/check_build.sh "$1" ;;
+    optimised | clang) tools/check_build.sh "$1" ;;
     esac
 }
 
@@ -134,7 +134,7 @@ catches() {
 }
 
 plant_clean_tree
-for check in layers symbols docs format sh tidy cppcheck release clang; do
+for check in layers symbols docs format sh tidy cppcheck optimised clang; do
     clean $check
 done
 
@@ -205,7 +205,7 @@ catches tidy 'Dereference of null pointer'
 echo 'int isotp_last(void); int isotp_last(void) { int a[4] = { 0 }; return a[4]; }' >>src/isotp.c
 catches cppcheck 'out of bounds'
 echo 'static int unused(void) { return 1; }' >>src/isotp.c
-catches release 'unused'
+catches optimised 'unused'
 echo 'static int unused(void) { return 1; }' >>src/isotp.c
 catches clang 'unused'
 
