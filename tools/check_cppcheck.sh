@@ -2,7 +2,7 @@
 # check_cppcheck.sh BUILD: cppcheck on every file that was compiled in BUILD; what is unchanged is not done again.
 # SPDX-License-Identifier: Apache-2.0
 #
-# As with clang-tidy, one version judges; what only another one finds is shown, and "skipped" (77).
+# As with clang-tidy, one version judges; what only another one finds is printed (ctest -V), and "skipped" (77).
 set -eu
 judge=2.10
 build=$1

@@ -2,7 +2,7 @@
 # check_tidy.sh BUILD: clang-tidy (.clang-tidy tells which checks) on every file that was compiled in BUILD.
 # SPDX-License-Identifier: Apache-2.0
 #
-# Each version of clang-tidy has new ideas. One judges; what only another one finds is shown, and "skipped" (77).
+# Each version of clang-tidy has new ideas. One judges; what only another one finds is printed (ctest -V), and "skipped" (77).
 set -eu
 judge=14
 build=$1
