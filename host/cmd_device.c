@@ -165,7 +165,7 @@ static int create(const device_options_t *o, uint16_t chip_id)
         csv_name = o->partitions;
     }
     const partition_csv_cfg_t cfg = { .crypto = &crypto };
-    if (partition_csv_parse(&cfg, csv, csv_len, table, error, sizeof error) != 0) {
+    if (!partition_csv_parse(&cfg, csv, csv_len, table, error, sizeof error)) {
         command_fail(code, "%s: %s", csv_name, error);
         goto done;
     }
