@@ -73,9 +73,9 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
         out.code = EXIT_NO_ANSWER;
         snprintf(
             text, cap,
-            "flow control timeout: nobody answered on %X to the first frame on %X within 1 s (N_Bs). "
+            "flow control timeout: nobody answered on %X to the first frame on %X within 1 s (N_Bs)%s. "
             "Is the device powered, on this bus, at this bit rate?",
-            o->device_id.id, o->host_id.id);
+            o->device_id.id, o->host_id.id, f->attempt > 1 ? ", three times" : "");
         break;
     case FLASHER_LOST_DEVICE:
         snprintf(
