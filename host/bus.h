@@ -7,8 +7,9 @@
 //     (bus_send(bus, &frame)) ...                 // taken; BUS_SENT reports when it has left while
 //     ((event = bus_recv(bus, &frame)) != BUS_NONE) ...
 //
-// Threads: none inside, one caller at a time. Nothing here blocks but bus_open() (at most a
-// second).
+// Threads: none inside, one caller at a time. Nothing here blocks but bus_open() (at most a second)
+// and, while the bus is gone, the calls after BUS_DOWN: every 100 ms one of them tries to open it
+// again, as long as bus_open() would.
 #ifndef BUS_H
 #define BUS_H
 
@@ -19,15 +20,20 @@ typedef struct bus bus_t;
 typedef struct {
     const char *interface; // "virtual", "socketcan", "slcan" as in python-can, NULL: the channel's
                            // form tells
-    const char *channel;   // "virtual:NAME[?bitrate=N]", "can0", "/dev/ttyACM0"
-    uint32_t bitrate;      // bit/s, 0: as the channel says, or as it is
+    const char *channel;   // "virtual:NAME[?bitrate=N[&dbitrate=N]]", "can0", "/dev/ttyACM0"
+    uint32_t
+        bitrate; // bit/s, 0: as the channel says, or as it is. SocketCAN: `ip link` sets it, not we
+    bool fd;     // FD frames will be sent: refuse an adapter that cannot
 } bus_cfg_t;
 
-/// Opens a bus. NULL: `error` holds one line without a newline: what is wrong, where, what to do.
+/// Opens a bus. What `cfg` leaves out (NULL, 0) comes from the environment: CAN_INTERFACE,
+/// CAN_CHANNEL, CAN_BITRATE. NULL: `error` holds one line without a newline: what is wrong, where,
+/// what to do.
 bus_t *bus_open(const bus_cfg_t *cfg, char *error, size_t cap);
 void bus_close(bus_t *bus); // NULL is fine
 
-/// For poll(): readable when bus_recv() has something. May change after BUS_DOWN.
+/// For poll(): readable when bus_recv() has something. May change after BUS_DOWN, and is -1 while
+/// the bus is gone: then call bus_recv() from time to time.
 int bus_fd(const bus_t *bus);
 
 typedef enum {
@@ -37,7 +43,8 @@ typedef enum {
     BUS_DOWN,  // the bus went away: frames taken but not reported as sent are lost
 } bus_event_t;
 
-/// What happened next. Does not block. `*frame` is set with BUS_FRAME only.
+/// What happened next. Remote and error frames are skipped. `*frame` is set with BUS_FRAME only.
+/// BUS_DOWN comes once; the calls that follow try to open the bus again.
 bus_event_t bus_recv(bus_t *bus, can_frame_t *frame);
 
 /// Hands a frame to the adapter. False: it has no room now, ask again after the next BUS_SENT.

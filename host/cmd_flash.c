@@ -73,9 +73,9 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
         out.code = EXIT_NO_ANSWER;
         snprintf(
             text, cap,
-            "flow control timeout: nobody answered on %X to the first frame on %X within 1 s (N_Bs). "
+            "flow control timeout: nobody answered on %X to the first frame on %X within 1 s (N_Bs)%s. "
             "Is the device powered, on this bus, at this bit rate?",
-            o->device_id.id, o->host_id.id);
+            o->device_id.id, o->host_id.id, f->attempt > 1 ? ", three times" : "");
         break;
     case FLASHER_LOST_DEVICE:
         snprintf(
@@ -313,7 +313,9 @@ int cmd_probe(int argc, char **argv)
     if (code) return code;
     bus_t *bus = command_open_bus(&o);
     if (!bus) return EXIT_NO_ANSWER;
-    const flasher_cfg_t cfg = { .isotp = command_isotp(&o, false), .status_timeout = 0 };
+    const flasher_cfg_t cfg = { .isotp = command_isotp(&o, false),
+                                .attempts = 1,
+                                .status_timeout = 0 };
     flasher_t flasher;
     const machine_t machine = MACHINE(flasher, &flasher);
     drive_catch_signals();
@@ -321,7 +323,7 @@ int cmd_probe(int argc, char **argv)
     flasher_init(&flasher, &cfg, message, sizeof message, start);
     unsigned events = FLASHER_NONE;
     while (!events && !flasher.answered && !flasher.overflowed && !drive_stopped())
-        events = drive(bus, &machine, drive_now() + 10 * USEC_MS);
+        events = drive(bus, &machine, drive_now() + 1 * USEC_MS);
     const double ms = (double)(drive_now() - start) / 1000;
     if (flasher.overflowed) {
         printf(

@@ -36,7 +36,12 @@ static void await_status(flasher_t *f, usec_t timeout, usec_t now)
 static flasher_events_t on_send_failed(flasher_t *f, usec_t now)
 {
     switch (f->isotp.tx.why) {
-    case ISOTP_TIMEOUT_BS: return end(f, f->answered ? FLASHER_LOST_DEVICE : FLASHER_NO_ANSWER);
+    case ISOTP_TIMEOUT_BS:
+        if (f->answered) return end(f, FLASHER_LOST_DEVICE);
+        if (f->attempt >= f->cfg->attempts) return end(f, FLASHER_NO_ANSWER);
+        f->attempt++;
+        send_next(f, now);
+        return FLASHER_NONE;
     case ISOTP_BUFFER_OVFLW:
         f->overflowed = true;
         await_status(f, FLASHER_EXPLAIN_TIMEOUT, now);
@@ -108,6 +113,7 @@ void flasher_init(flasher_t *f, const flasher_cfg_t *cfg, const uint8_t *bytes, 
     f->cfg = cfg;
     f->bytes = bytes;
     f->len = len;
+    f->attempt = 1;
     f->deadline = USEC_NEVER;
     isotp_init(&f->isotp, &cfg->isotp);
     send_next(f, now);

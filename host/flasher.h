@@ -37,6 +37,8 @@ enum { FLASHER_MESSAGE_LEN = 4095 }; // bytes a message; the last one is always 
 
 typedef struct {
     isotp_cfg_t isotp;
+    unsigned
+        attempts; // how often the first frame is sent before FLASHER_NO_ANSWER: a device may be starting
     usec_t status_timeout; // from the last frame to the status message: the device writes and
                            // verifies meanwhile
 } flasher_cfg_t;
@@ -54,11 +56,12 @@ typedef struct {
     uint32_t received;     // read: bytes of the image the device took, by its status message
     usec_t deadline;
     const uint8_t *bytes;
-    uint32_t len;    // read: bytes to send
-    uint32_t at;     // where in `bytes` the message under way begins
-    bool answered;   // read: the device gave a flow control
-    bool overflowed; // the device refused a message; its reason is awaited
-    uint8_t rx[8];   // the message that comes in
+    uint32_t len;     // read: bytes to send
+    uint32_t at;      // where in `bytes` the message under way begins
+    unsigned attempt; // of the first frame, from 1
+    bool answered;    // read: the device gave a flow control
+    bool overflowed;  // the device refused a message; its reason is awaited
+    uint8_t rx[8];    // the message that comes in
     uint32_t rx_len;
     isotp_t isotp;
 } flasher_t;
