@@ -1,0 +1,564 @@
+// test_info.c - what info says about every kind of file, and that no file can make it say something harmful.
+// SPDX-License-Identifier: Apache-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "escape.h"
+#include "flash_image.h"
+#include "image_build.h"
+#include "info.h"
+#include "partition_csv.h"
+#include "vectors.h"
+#include <cmocka.h>
+
+static char error[INFO_ERROR_CAP];
+
+static char *print(const info_t *info, bool json)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    if (json)
+        info_json(info, out);
+    else
+        info_text(info, out);
+    fclose(out);
+    assert_int_equal(strlen(text), len);
+    return text;
+}
+
+static char *explain(const uint8_t *p, size_t len, bool json)
+{
+    info_t *info = info_open(p, len, vector_crypto(), error, sizeof error);
+    if (!info) return NULL;
+    char *text = print(info, json);
+    info_close(info);
+    return text;
+}
+
+static void assert_explained(const uint8_t *p, size_t len, const char *want)
+{
+    char *text = explain(p, len, false);
+    if (!text) fail_msg("%s", error);
+    assert_string_equal(text, want);
+    free(text);
+}
+
+/// Both ways of saying it hold these words.
+static void assert_says(const uint8_t *p, size_t len, const char *in_text, const char *in_json)
+{
+    char *text = explain(p, len, false);
+    char *json = explain(p, len, true);
+    if (!text || !json) fail_msg("%s", error);
+    if (!strstr(text, in_text)) fail_msg("'%s' is not in: %s", in_text, text);
+    if (!strstr(json, in_json)) fail_msg("'%s' is not in: %s", in_json, json);
+    free(text);
+    free(json);
+}
+
+static uint8_t *load(const char *name, size_t *len)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", VECTORS, name);
+    return vector_load(path, len);
+}
+
+// --- Images ---
+
+static void explains_an_application_image(void **state)
+{
+    (void)state;
+    size_t len = 0;
+    uint8_t *image = load("image/app_c3_v123.bin", &len);
+    assert_explained(
+        image, len,
+        "ESP application image for ESP32-C3\n"
+        "\n"
+        "Verdict           the image is whole and right\n"
+        "Length            65664 bytes (0x10080)\n"
+        "Project           canfwupd-golden\n"
+        "Version           1.2.3-golden\n"
+        "Secure version    2\n"
+        "Built             Jan  2 2026 12:34:56\n"
+        "ESP-IDF           v5.5.5\n"
+        "ELF SHA-256       a22aa3a2e2c06bef38142416b06937fda4fbd7c9a4ef460b615f0316066c7ebf\n"
+        "Chip              ESP32-C3 (chip id 5)\n"
+        "Chip revision     v0.3 to v1.99\n"
+        "eFuse revision    v0.0 to v1.99\n"
+        "MMU page          64 KB\n"
+        "Flash             DIO, 80 MHz, 4 MB\n"
+        "Checksum          74 (right)\n"
+        "SHA-256           c81e558f6c20caabdfcc13bd2a778f6aa305f751dc8e201bf1fb7c7de29bd2b2 (right)\n"
+        "Entry address     0x40380020, RAM code (IRAM)\n"
+        "\n"
+        "  #  Offset      Length  Load address  Memory\n"
+        "  0  0x000020      1456  0x3c000020    flash data (DROM)\n"
+        "  1  0x0005d8       160  0x3fc80000    RAM data (DRAM)\n"
+        "  2  0x000680        64  0x40380000    RAM code (IRAM)\n"
+        "  3  0x0006c8     63824                padding\n"
+        "  4  0x010020        48  0x42010020    flash code (IROM)\n");
+    free(image);
+}
+
+static void names_the_flash_settings_of_each_chip(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *text;
+    } cases[] = { { "image/app_esp32.bin", "Flash             DIO, 40 MHz, 4 MB\n" },
+                  { "image/app_s3.bin", "Flash             DIO, 80 MHz, 4 MB\n" },
+                  { "image/app_c6.bin", "Flash             DIO, 40 or 80 MHz, 4 MB\n" } };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t len = 0;
+        uint8_t *image = load(cases[i].name, &len);
+        assert_says(image, len, cases[i].text, "\"mode\":\"DIO\"");
+        image[2] = 9;
+        image[3] = 0x95;
+        assert_says(image, len, "Flash             unknown mode, unknown speed, 0 MB\n",
+                    "\"size_mb\":0");
+        free(image);
+    }
+}
+
+static void says_what_is_wrong_with_an_image_and_what_esp_idf_would_do(void **state)
+{
+    (void)state;
+    size_t len = 0;
+    uint8_t *image = load("image/app_c3_v123.bin", &len);
+    image[0x400] ^= 1;
+    assert_says(
+        image, len, "Verdict           the checksum is wrong: the image is damaged\nLength ",
+        "\"valid\":false,\"error\":\"the checksum is wrong: the image is damaged\",\"esp_idf_accepts\":false");
+    image[0x800] ^= 1;
+    assert_says(image, len, "(wrong)\nEntry",
+                "\"error\":\"the SHA-256 is wrong: the image is damaged\"");
+    assert_says(image, len - 70,
+                "Verdict           the image is not complete: 65594 bytes of 65664\n",
+                "\"length\":65664");
+    assert_says(image, 100, "Length            unknown, the file has 100 bytes\n", "\"length\":0");
+    free(image);
+    image = load("image/app_c3_nohash.bin", &len);
+    assert_says(
+        image, len,
+        "build without --dont-append-digest\n                  ESP-IDF itself would accept it\n",
+        "\"valid\":false");
+    assert_says(image, len, "SHA-256           none\n", "\"esp_idf_accepts\":true");
+    free(image);
+}
+
+static void says_what_lies_behind_the_image(void **state)
+{
+    (void)state;
+    static uint8_t file[128 * 1024];
+    size_t len = 0;
+    size_t sector_len = 0;
+    uint8_t *image = load("image/app_c3_v123.bin", &len);
+    memset(file, 0xFF, sizeof file);
+    memcpy(file, image, len);
+    assert_says(file, len + 16, "Behind it         16 bytes of padding\n", "\"trailing\":16");
+    file[len] = 1;
+    assert_says(file, len + 16, "Behind it         16 bytes that are ignored\n",
+                "\"signature_blocks\":0");
+    file[len] = 0xFF;
+    uint8_t *sector = load("image/signature_ecdsa256.bin", &sector_len);
+    memcpy(file + 0x11000, sector, sector_len);
+    assert_says(file, 0x12000,
+                "Behind it         Secure Boot V2 signature sector, 1 x ECDSA (not verified)\n",
+                "\"signature_blocks\":1");
+    free(sector);
+    sector = load("image/signature_rsa3072.bin", &sector_len);
+    memcpy(file + 0x11000, sector, sector_len);
+    memcpy(file + 0x11000 + 1216, sector, 1216);
+    assert_says(file, 0x12000, "sector, 2 x RSA-3072", "\"signature_blocks\":2");
+    free(sector);
+    free(image);
+}
+
+static void knows_a_bootloader_from_an_application(void **state)
+{
+    (void)state;
+    static uint8_t image[IMAGE_BUILD_CAP];
+    image_spec_t spec = image_spec();
+    spec.desc_magic = 80;
+    const size_t len = image_build(&spec, image);
+    assert_says(image, len, "                  this looks like a second-stage bootloader\n",
+                "\"valid\":false");
+}
+
+// --- Dumps ---
+
+enum { DUMP_CAP = 1 << 20 };
+static const char CSV[] =
+    "otadata,data,ota,0xf000,8K\nota_0,app,ota_0,0x20000,256K\nota_1,app,ota_1,,256K,encrypted\n";
+
+/// A dump of 1 MB with an application in ota_0. The caller frees it.
+static uint8_t *make_dump(const char *csv, const char *app_name, uint32_t *size)
+{
+    uint8_t table[ESP_PARTITION_TABLE_LEN];
+    size_t len = 0;
+    const partition_csv_cfg_t csv_cfg = { .crypto = vector_crypto() };
+    if (!partition_csv_parse(&csv_cfg, csv, strlen(csv), table, error, sizeof error))
+        fail_msg("%s", error);
+    uint8_t *app = load(app_name, &len);
+    const flash_image_cfg_t cfg = { .crypto = vector_crypto(),
+                                    .table = table,
+                                    .app = app,
+                                    .app_len = (uint32_t)len,
+                                    .chip_id = ESP_IMAGE_ANY_CHIP };
+    uint8_t *flash = flash_image_build(&cfg, size, error, sizeof error);
+    if (!flash) fail_msg("%s", error);
+    free(app);
+    return flash;
+}
+
+static void put_file(uint8_t *dump, uint32_t at, const char *name)
+{
+    size_t len = 0;
+    uint8_t *p = load(name, &len);
+    memcpy(dump + at, p, len);
+    free(p);
+}
+
+static void explains_a_flash_dump(void **state)
+{
+    (void)state;
+    uint32_t size = 0;
+    uint8_t *dump = make_dump(CSV, "image/app_c3_v123.bin", &size);
+    put_file(dump, 0xF000, "otadata/02_set_boot_ota1_rollback_on.bin");
+    put_file(dump, 0x60000, "image/app_c3_v130.bin");
+    assert_explained(
+        dump, size,
+        "Flash dump of 1 MB, partition table at 0x8000\n"
+        "\n"
+        "Verdict           the partition table is right, and so is its MD5\n"
+        "Updates           possible: 2 OTA slots\n"
+        "\n"
+        "  Label             Type             Subtype    Offset      Size        Flags\n"
+        "  otadata           data             ota        0x00f000    8 KB\n"
+        "  ota_0             app              ota_0      0x020000    256 KB\n"
+        "  ota_1             app              ota_1      0x060000    256 KB      encrypted\n"
+        "\n"
+        "Applications\n"
+        "  ota_0           canfwupd-golden 1.2.3-golden, ESP32-C3, 65664 bytes: the image is whole and right\n"
+        "  ota_1           canfwupd-golden 1.3.0-golden, ESP32-C3, 65664 bytes: the image is whole and right\n"
+        "\n"
+        "Boot record (otadata at 0xf000)\n"
+        "  record 0        sequence 1, ota_0, valid, CRC right\n"
+        "  record 1        sequence 2, ota_1, new, CRC right\n"
+        "\n"
+        "At the next start the bootloader\n"
+        "  starts          ota_1: canfwupd-golden 1.3.0-golden, on trial until it confirms\n");
+    free(dump);
+}
+
+static void says_which_slot_would_start_and_why(void **state)
+{
+    (void)state;
+    uint32_t size = 0;
+    uint8_t *dump = make_dump(CSV, "image/app_c3_v123.bin", &size);
+    put_file(dump, 0x60000, "image/app_c3_v130.bin");
+    put_file(dump, 0xF000, "otadata/03_boot_pending.bin");
+    assert_says(
+        dump, size,
+        "  rejects         ota_1: started before, never confirmed\n  starts          ota_0: ",
+        "\"boot\":{\"slot\":\"ota_0\",\"on_trial\":false,\"rejects\":\"ota_1\",\"passes_over\":null}");
+    put_file(dump, 0xF000, "otadata/08_unconfirmed_aborted.bin");
+    assert_says(dump, size, "aborted, CRC right\n", "\"slot\":\"ota_1\",\"state\":\"aborted\"");
+    put_file(dump, 0xF000, "otadata/01_first_boot.bin");
+    dump[0x20400] ^= 1;
+    assert_says(dump, size, "  passes over     ota_0: no usable image\n  starts          ota_1: ",
+                "\"passes_over\":\"ota_0\"");
+    dump[0x60400] ^= 1;
+    assert_says(dump, size, "  starts          nothing\n", "\"boot\":{\"slot\":null");
+    free(dump);
+}
+
+static void says_what_is_in_a_slot_without_a_usable_image(void **state)
+{
+    (void)state;
+    uint32_t size = 0;
+    uint8_t *dump = make_dump(CSV, "image/app_c3_v123.bin", &size);
+    assert_says(dump, size, "  ota_1           blank\n", "\"content\":\"blank\"");
+    dump[0x60001] = 1;
+    assert_says(dump, size, "  ota_1           not an image (or encrypted)\n",
+                "\"content\":\"other\"");
+    put_file(dump, 0x60000, "image/app_c6.bin");
+    assert_says(
+        dump, size,
+        "ESP32-C6, 65664 bytes: the image was built for ESP32-C6 (chip id 13), not for ESP32-C3\n",
+        "\"esp_idf_accepts\":false,\"chip\":\"esp32c6\"");
+    // The dump ends within ota_1.
+    assert_says(dump, 0x80000, "Verdict           a partition reaches past the end of the flash\n",
+                "\"content\":\"outside\"");
+    assert_says(dump, 0x80000, "  ota_1           behind the end of the dump\n",
+                "\"table_valid\":false");
+    free(dump);
+}
+
+static void shows_the_records_as_they_are(void **state)
+{
+    (void)state;
+    uint32_t size = 0;
+    uint8_t *dump = make_dump(CSV, "image/app_c3_v123.bin", &size);
+    put_file(dump, 0xF000, "otadata/02_set_boot_ota1_rollback_on.bin");
+    memset(dump + 0x10020, 0, 16); // our bootloader's mark behind the record
+    assert_says(dump, size, "  record 1        sequence 2, ota_1, new, started 1x, CRC right\n",
+                "\"starts\":1");
+    dump[0x1001C] ^= 1;
+    assert_says(dump, size,
+                "  record 1        not valid (sequence 0x2, CRC wrong or not a sequence)\n",
+                "\"valid\":false");
+    memset(dump + 0x10000, 0xFF, 4096);
+    memset(dump + 0x10000, 0, 4);
+    assert_says(dump, size, "  record 1        not valid (sequence 0x0, which ESP-IDF accepts)\n",
+                "{\"blank\":false,\"valid\":false}");
+    free(dump);
+}
+
+static void finds_a_table_that_lies_elsewhere_or_is_damaged(void **state)
+{
+    (void)state;
+    static uint8_t dump[DUMP_CAP];
+    memset(dump, 0xFF, sizeof dump);
+    dump[0] = 0xE9; // the bootloader of many chips lies at the beginning
+    put_file(dump, 0x10000, "parttable/two_ota_8m_off0x10000.bin");
+    assert_says(dump, sizeof dump, "Flash dump of 1 MB, partition table at 0x10000\n",
+                "\"table_offset\":65536");
+    uint32_t size = 0;
+    uint8_t *whole = make_dump(CSV, "image/app_c3_v123.bin", &size);
+    whole[0x8000 + 20] ^= 1;
+    assert_says(
+        whole, size,
+        "Verdict           the partition table's MD5 record is wrong: the table is damaged\n\n",
+        "\"table_error\":\"the partition table's MD5 record is wrong: the table is damaged\"");
+    free(whole);
+}
+
+static void a_table_without_slots_cannot_be_updated(void **state)
+{
+    (void)state;
+    static uint8_t dump[DUMP_CAP];
+    uint8_t table[ESP_PARTITION_TABLE_LEN];
+    static const char csv[] = "nvs,data,nvs,,24K\nf,app,factory,,256K\n";
+    const partition_csv_cfg_t cfg = { .crypto = vector_crypto(), .no_md5 = true };
+    assert_true(partition_csv_parse(&cfg, csv, strlen(csv), table, error, sizeof error));
+    memset(dump, 0xFF, sizeof dump);
+    memcpy(dump + 0x8000, table, sizeof table);
+    assert_says(dump, sizeof dump,
+                "Updates           not possible: the partition table has no otadata",
+                "\"updatable\":false");
+    assert_says(dump, sizeof dump, "is right; it has no MD5\n", "\"table_md5\":false");
+}
+
+// --- Tables and boot records alone ---
+
+static void explains_a_partition_table(void **state)
+{
+    (void)state;
+    size_t len = 0;
+    uint8_t *table = load("parttable/ab_4m_explicit.bin", &len);
+    assert_says(
+        table, len,
+        "Partition table\n\nVerdict           the partition table is right, and so is its MD5\n"
+        "Updates           possible: 2 OTA slots and factory\n",
+        "\"kind\":\"partition_table\"");
+    assert_says(
+        table, len,
+        "  fwupd             0x40             0x01       0x325000    64 KB       encrypted readonly\n",
+        "\"type_name\":null,\"subtype_name\":null");
+    assert_says(table, 10 * 32, "Updates           possible",
+                "\"table_md5\":true"); // without the blank rest
+    store_le32(table + 28, 0x80000001);
+    store_le32(table + 8, 100);
+    assert_says(table, 32, "100 bytes   encrypted 0x80000000\n", "\"encrypted\":true");
+    free(table);
+}
+
+static void explains_a_boot_record(void **state)
+{
+    (void)state;
+    size_t len = 0;
+    uint8_t *otadata = load("otadata/03_boot_pending.bin", &len);
+    assert_explained(
+        otadata, len,
+        "Boot record (otadata)\n"
+        "\n"
+        "  record 0        sequence 1, ota_0 (if there are two slots), valid, CRC right\n"
+        "  record 1        sequence 2, ota_1 (if there are two slots), pending, CRC right\n");
+    memset(otadata, 0xFF, len);
+    assert_says(otadata, len, "  record 1        blank\n", "\"kind\":\"otadata\"");
+    otadata[0] = 5;
+    assert_null(explain(otadata, len, false));
+    free(otadata);
+}
+
+// --- Other files ---
+
+static void what_it_does_not_know_is_one_line(void **state)
+{
+    (void)state;
+    static uint8_t blank[100];
+    memset(blank, 0xFF, sizeof blank);
+    static const struct {
+        const char *p;
+        size_t len;
+        const char *error;
+    } cases[] = {
+        { "", 0, "the file is empty" },
+        { "\177ELF\1\1\1", 7, "an ELF file: make an image with `esptool elf2image`" },
+        { "\xE9\1\2", 3, "begins like an ESP image, but is shorter than its header" },
+        { "<html>", 6,
+          "neither an ESP image (begins with E9), a flash dump (partition table at 0x8000 to 0x10000), "
+          "a partition table (begins with AA 50) nor an otadata partition (8192 bytes)" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_null(explain((const uint8_t *)cases[i].p, cases[i].len, false));
+        assert_string_equal(error, cases[i].error);
+    }
+    assert_null(explain(blank, sizeof blank, false));
+    assert_string_equal(error, "all bytes are 0xFF, as in blank flash");
+}
+
+// --- Hostile bytes ---
+
+/// Behind the JSON value at `p`, NULL when there is none.
+static const char *skip_json(const char *p)
+{
+    if (*p == '{' || *p == '[') {
+        const char end = (*p == '{') ? '}' : ']';
+        const bool keys = *p++ == '{';
+        if (*p == end) return p + 1;
+        for (;;) {
+            if (keys) {
+                if (*p != '"' || !(p = skip_json(p)) || *p++ != ':') return NULL;
+            }
+            if (!(p = skip_json(p))) return NULL;
+            if (*p == end) return p + 1;
+            if (*p++ != ',') return NULL;
+        }
+    }
+    if (*p == '"') {
+        for (p++; *p != '"'; p++) {
+            if ((uint8_t)*p < 0x20) return NULL;
+            if (*p != '\\') continue;
+            p++;
+            if (*p == 'u' && strspn(p + 1, "0123456789abcdef") >= 4)
+                p += 4;
+            else if (*p != '"' && *p != '\\')
+                return NULL;
+        }
+        return p + 1;
+    }
+    static const char *const words[] = { "true", "false", "null" };
+    for (size_t i = 0; i < 3; i++)
+        if (strncmp(p, words[i], strlen(words[i])) == 0) return p + strlen(words[i]);
+    const size_t n = strspn(p, "-0123456789");
+    return n ? p + n : NULL;
+}
+
+static void assert_harmless(const uint8_t *p, size_t len)
+{
+    char *json = explain(p, len, true);
+    if (!json) {
+        assert_null(strchr(error, '\n'));
+        return;
+    }
+    const char *end = skip_json(json);
+    if (!end || strcmp(end, "\n") != 0) fail_msg("not JSON: %s", json);
+    char *text = explain(p, len, false);
+    for (const char *c = text; *c; c++)
+        if (((uint8_t)*c < 0x20 && *c != '\n') || *c == 0x7F)
+            fail_msg("control character 0x%02x in: %s", *c, text);
+    free(text);
+    free(json);
+}
+
+static void strings_in_a_file_cannot_reach_the_terminal_or_break_the_json(void **state)
+{
+    (void)state;
+    static uint8_t image[IMAGE_BUILD_CAP];
+    image_spec_t spec = image_spec();
+    spec.version =
+        "\x1B[2J\x07\"\\\xC2\x9B"
+        "31m\xFF\xC3";
+    spec.project = "\xE2\x80\xAEgro\xCC\x88\xC3\x9F\xEF\xBB\xBF";
+    const size_t len = image_build(&spec, image);
+    assert_harmless(image, len);
+    assert_says(image, len, "Version           \\x1b[2J\\x07\"\\x5c\\xc2\\x9b31m\\xff\\xc3\n",
+                "\"version\":\"\\u001b[2J\\u0007\\\"\\\\\xC2\x9B"
+                "31m\\ufffd\\ufffd\"");
+    assert_says(image, len, "Project           \\xe2\\x80\\xaegro\xCC\x88\xC3\x9F\\xef\\xbb\\xbf\n",
+                "\"valid\":true");
+}
+
+static void escaped_text_is_cut_between_characters(void **state)
+{
+    (void)state;
+    char out[9];
+    assert_int_equal(escape_text("a\x01"
+                                 "b\x02",
+                                 out, sizeof out),
+                     6);
+    assert_string_equal(out, "a\\x01b");
+    assert_int_equal(escape_text("1234567\xC3\xA4", out, sizeof out), 7);
+    assert_string_equal(out, "1234567");
+    assert_int_equal(escape_text("\xE2\x81\xA6", out, sizeof out), 0);
+    assert_string_equal(out, "");
+}
+
+static void any_damage_to_any_file_leaves_the_output_harmless(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "image/app_c3_v123.bin", "parttable/ab_4m_explicit.bin",
+                                         "otadata/03_boot_pending.bin" };
+    uint64_t seed = vector_seed("test_info");
+    uint32_t size = 0;
+    uint8_t *dump = make_dump(CSV, "image/app_c3_v123.bin", &size);
+    for (size_t f = 0; f < 4; f++) {
+        size_t len = size;
+        uint8_t *p = (f < 3) ? load(names[f], &len) : dump;
+        static const uint32_t hot[][2] = {
+            { 0, 0x140 }, { 0, 0xC00 }, { 0, 0x2000 }, { 0x8000, 0x8C00 }
+        };
+        for (unsigned i = 0; i < (f < 3 ? 400u : 60u); i++) {
+            const uint32_t at = hot[f][0] + vector_random(&seed, hot[f][1] - hot[f][0]);
+            const uint8_t was = p[at];
+            p[at] = (uint8_t)vector_random(&seed, 256);
+            // In a buffer of exactly this length, so that reading too far is noticed.
+            const size_t cut = (f < 3 && i % 4 == 0) ? vector_random(&seed, (uint32_t)len) : len;
+            uint8_t *exact = malloc(cut ? cut : 1);
+            assert_non_null(exact);
+            memcpy(exact, p, cut);
+            assert_harmless(exact, cut);
+            free(exact);
+            if (i % 8 != 0) p[at] = was; // let some damage pile up
+        }
+        free(p);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(explains_an_application_image),
+        cmocka_unit_test(names_the_flash_settings_of_each_chip),
+        cmocka_unit_test(says_what_is_wrong_with_an_image_and_what_esp_idf_would_do),
+        cmocka_unit_test(says_what_lies_behind_the_image),
+        cmocka_unit_test(knows_a_bootloader_from_an_application),
+        cmocka_unit_test(explains_a_flash_dump),
+        cmocka_unit_test(says_which_slot_would_start_and_why),
+        cmocka_unit_test(says_what_is_in_a_slot_without_a_usable_image),
+        cmocka_unit_test(shows_the_records_as_they_are),
+        cmocka_unit_test(finds_a_table_that_lies_elsewhere_or_is_damaged),
+        cmocka_unit_test(a_table_without_slots_cannot_be_updated),
+        cmocka_unit_test(explains_a_partition_table),
+        cmocka_unit_test(explains_a_boot_record),
+        cmocka_unit_test(what_it_does_not_know_is_one_line),
+        cmocka_unit_test(strings_in_a_file_cannot_reach_the_terminal_or_break_the_json),
+        cmocka_unit_test(escaped_text_is_cut_between_characters),
+        cmocka_unit_test(any_damage_to_any_file_leaves_the_output_harmless),
+    };
+    return cmocka_run_group_tests_name("info", tests, NULL, NULL);
+}
