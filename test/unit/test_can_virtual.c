@@ -432,6 +432,15 @@ static void opening_and_closing_over_and_over_never_fails(void **state)
     }
 }
 
+static void a_bus_that_all_have_left_forgets_its_bit_rate(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        bus_close(join("?bitrate=500000"));
+        bus_close(join("?bitrate=250000"));
+    }
+}
+
 static void the_hub_survives_the_death_of_the_process_group_that_started_it(void **state)
 {
     (void)state;
@@ -566,6 +575,7 @@ int main(void)
         TEST(a_second_bit_rate_is_refused_with_both_figures),
         TEST(the_hub_ends_when_the_last_node_leaves),
         TEST(opening_and_closing_over_and_over_never_fails),
+        TEST(a_bus_that_all_have_left_forgets_its_bit_rate),
         TEST(the_hub_survives_the_death_of_the_process_group_that_started_it),
         TEST(after_its_hub_was_killed_the_bus_is_down_once_and_comes_back),
         TEST(twenty_processes_that_open_at_once_share_one_bus),
