@@ -11,7 +11,7 @@
 /// Microseconds on a monotonic clock. The core never reads a clock: `now` is always an argument.
 typedef uint64_t usec_t;
 #define USEC_NEVER UINT64_MAX
-#define USEC_MS UINT64_C(1000)
+#define USEC_MS    UINT64_C(1000)
 
 /// A promise broken by the caller or by this code; never the peer's fault, never the hardware's.
 #ifdef NDEBUG
@@ -21,22 +21,16 @@ typedef uint64_t usec_t;
 _Noreturn void assert_fail(const char *what, const char *file, int line); // the port provides it
 #endif
 
-static inline size_t smaller(size_t a, size_t b)
-{
-    return (a < b) ? a : b;
-}
+static inline size_t smaller(size_t a, size_t b) { return (a < b) ? a : b; }
 
-static inline usec_t sooner(usec_t a, usec_t b)
-{
-    return (a < b) ? a : b;
-}
+static inline usec_t sooner(usec_t a, usec_t b) { return (a < b) ? a : b; }
 
-// --- Wire and flash formats: bytes in, integers out; no casts, any alignment, either endianness ---
+static inline usec_t later(usec_t a, usec_t b) { return (a > b) ? a : b; }
 
-static inline uint16_t load_le16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
+// --- Wire and flash formats: bytes in, integers out; no casts, any alignment, either endianness
+// ---
+
+static inline uint16_t load_le16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
 static inline uint32_t load_le32(const uint8_t *p)
 {
@@ -46,6 +40,14 @@ static inline uint32_t load_le32(const uint8_t *p)
 static inline uint32_t load_be32(const uint8_t *p)
 {
     return p[3] | (uint32_t)p[2] << 8 | (uint32_t)p[1] << 16 | (uint32_t)p[0] << 24;
+}
+
+static inline void store_be32(uint8_t *p, uint32_t v)
+{
+    p[0] = (uint8_t)(v >> 24);
+    p[1] = (uint8_t)(v >> 16);
+    p[2] = (uint8_t)(v >> 8);
+    p[3] = (uint8_t)v;
 }
 
 static inline void store_le16(uint8_t *p, uint16_t v)

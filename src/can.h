@@ -7,11 +7,11 @@
 
 /// A data frame. Remote and error frames never get this far: drivers drop them.
 typedef struct {
-    uint32_t id;  // 11 bits, or 29 when `ext`
-    bool ext;     // extended (29-bit) identifier
-    bool fd;      // CAN FD format
-    bool brs;     // FD only: the data phase is sent at the second bit rate
-    uint8_t len;  // bytes of data: 0..8, with `fd` also 12, 16, 20, 24, 32, 48, 64
+    uint32_t id; // 11 bits, or 29 when `ext`
+    bool ext;    // extended (29-bit) identifier
+    bool fd;     // CAN FD format
+    bool brs;    // FD only: the data phase is sent at the second bit rate
+    uint8_t len; // bytes of data: 0..8, with `fd` also 12, 16, 20, 24, 32, 48, 64
     uint8_t data[64];
 } can_frame_t;
 

@@ -7,13 +7,14 @@
 
 typedef enum {
     CRYPTO_SHA256, // 32 bytes: images
-    CRYPTO_MD5,    // 16 bytes: ESP-IDF's partition table record, an error check, not a security measure
+    CRYPTO_MD5,    // 16 bytes: ESP-IDF's partition table record, an error check, not a security
+                   // measure
 } crypto_hash_t;
 
 enum { CRYPTO_SHA256_LEN = 32, CRYPTO_MD5_LEN = 16 };
 
-/// One running hash. Starting a new one drops the one before. Each function returns false when the library
-/// or the accelerator behind it failed; nothing may then be concluded about the data.
+/// One running hash. Starting a new one drops the one before. Each function returns false when the
+/// library or the accelerator behind it failed; nothing may then be concluded about the data.
 typedef struct {
     void *ctx; // handed to each function; the port's
     bool (*start)(void *ctx, crypto_hash_t alg);

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     esp_layout_t layout;
-//     if (esp_partition_layout(&flash, &crypto, ESP_PARTITION_TABLE_AT, &layout) != ESP_PARTITION_OK) ...
-//     // layout.slot[0].at, layout.slot[0].size, layout.otadata_at
+//     err = esp_partition_layout(&flash, &crypto, ESP_PARTITION_TABLE_AT, &layout);
+//     if (err == ESP_PARTITION_OK) ... // layout.slot[0].at, layout.slot[0].size, layout.otadata_at
 //
 // Threads: none inside. Memory: the caller's. Time: reads at most 3 KiB, twice.
 #ifndef ESP_PARTITION_H
@@ -15,25 +15,25 @@
 
 enum {
     ESP_PARTITION_TABLE_AT = 0x8000, // ESP-IDF's default CONFIG_PARTITION_TABLE_OFFSET
-    ESP_PARTITION_TABLE_LEN = 0xC00, // 96 entries of 32 bytes, the end marker and the MD5 record included
+    ESP_PARTITION_TABLE_LEN = 0xC00, // 96 records of 32 bytes: entries, MD5, end marker
     ESP_PARTITION_ENTRY_LEN = 32,
     ESP_PARTITION_SLOTS_MAX = 16, // ota_0 .. ota_15
 };
 
 enum { ESP_PARTITION_APP = 0x00, ESP_PARTITION_DATA = 0x01, ESP_PARTITION_END = 0xFF }; // types
-enum { ESP_PARTITION_FACTORY = 0x00, ESP_PARTITION_OTA_0 = 0x10 };                    // subtypes of APP
-enum { ESP_PARTITION_OTADATA = 0x00 };                                                // subtype of DATA
+enum { ESP_PARTITION_FACTORY = 0x00, ESP_PARTITION_OTA_0 = 0x10 }; // subtypes of APP
+enum { ESP_PARTITION_OTADATA = 0x00 };                             // subtype of DATA
 
 typedef enum {
     ESP_PARTITION_OK = 0,
-    ESP_PARTITION_ERR_FLASH,   // the flash could not be read, or the hash library failed
-    ESP_PARTITION_ERR_MAGIC,   // an entry begins with something else
-    ESP_PARTITION_ERR_NO_END,  // no end marker within 0xC00 bytes
-    ESP_PARTITION_ERR_MD5,     // the MD5 record is wrong, or there are two
-    ESP_PARTITION_ERR_SIZE,    // an entry reaches past the end of the flash
-    ESP_PARTITION_ERR_EMPTY,   // a table without entries (blank flash)
-    ESP_PARTITION_ERR_NO_OTA,  // no otadata of two sectors, or fewer than two OTA slots
-    ESP_PARTITION_ERR_SLOTS,   // OTA slots are not ota_0..ota_n-1 without a gap, or are not whole sectors
+    ESP_PARTITION_ERR_FLASH,  // the flash could not be read, or the hash library failed
+    ESP_PARTITION_ERR_MAGIC,  // an entry begins with something else
+    ESP_PARTITION_ERR_NO_END, // no end marker within 0xC00 bytes
+    ESP_PARTITION_ERR_MD5,    // the MD5 record is wrong, or there are two
+    ESP_PARTITION_ERR_SIZE,   // an entry reaches past the end of the flash
+    ESP_PARTITION_ERR_EMPTY,  // a table without entries (blank flash)
+    ESP_PARTITION_ERR_NO_OTA, // no otadata of two sectors, or fewer than two OTA slots
+    ESP_PARTITION_ERR_SLOTS, // a gap in ota_0..ota_n-1; a slot not of whole sectors, or overlapping
 } esp_partition_err_t;
 
 typedef struct {
@@ -43,10 +43,10 @@ typedef struct {
     char label[17];    // at most 16 characters, ended by NUL here (not always on flash)
 } esp_partition_t;
 
-/// Verifies the whole table at `table_at` as ESP-IDF's bootloader does, and counts its entries (without the
-/// MD5 record). `count` may be NULL.
-esp_partition_err_t esp_partition_verify(const flash_t *flash, const crypto_t *crypto, uint32_t table_at,
-                                         unsigned *count);
+/// Verifies the whole table at `table_at` as ESP-IDF's bootloader does, and counts its entries
+/// (without the MD5 record). `count` may be NULL. With `crypto` NULL an MD5 record is not compared.
+esp_partition_err_t esp_partition_verify(const flash_t *flash, const crypto_t *crypto,
+                                         uint32_t table_at, unsigned *count);
 
 /// Entry `index`, 0..count-1, of a verified table.
 esp_partition_err_t esp_partition_get(const flash_t *flash, uint32_t table_at, unsigned index,
@@ -64,9 +64,10 @@ typedef struct {
     esp_extent_t factory;
 } esp_layout_t;
 
-/// Verifies the table and finds otadata, the OTA slots and the factory app in it. The last of several
-/// entries of one kind wins, as in ESP-IDF's bootloader.
-esp_partition_err_t esp_partition_layout(const flash_t *flash, const crypto_t *crypto, uint32_t table_at,
-                                         esp_layout_t *out);
+/// Verifies the table and finds otadata, the OTA slots and the factory app in it. The last of
+/// several entries of one kind wins, as in ESP-IDF's bootloader. Stricter than that where an update
+/// would destroy something.
+esp_partition_err_t esp_partition_layout(const flash_t *flash, const crypto_t *crypto,
+                                         uint32_t table_at, esp_layout_t *out);
 
 #endif

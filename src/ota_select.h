@@ -1,12 +1,17 @@
 // ota_select.h - which slot boots: ESP-IDF's otadata, read and written so that no power cut can hurt.
 // SPDX-License-Identifier: Apache-2.0
 //
-// otadata is two flash sectors with one 32-byte record each (docs/FORMAT.md, section 3); the valid one with the
-// higher sequence number rules. ESP-IDF changes a record's state by erasing and rewriting it, and forgets the
-// decision if power fails in between. Here the record that rules is never erased: a change is a new record in
+//     ota_select_read(&flash, &layout, &sel);
+//     count = ota_select_order(&sel, &layout, order); // what a bootloader tries, in this order
+//     ota_select_append(&flash, &layout, slot, OTA_STATE_NEW); // boots next
+//
+// otadata is two flash sectors with one 32-byte record each; the valid one with the higher sequence
+// number rules. ESP-IDF changes a record's state by erasing and rewriting it, and forgets the decision
+// if power fails in between. Here the record that rules is never erased: a change is a new record in
 // the other sector.
 //
-// Threads: none inside. Memory: the caller's. Time: at most one erase and two programs a call.
+// Threads: none inside. Memory: the caller's. Time: at most one erase and two programs a call;
+// ota_select_retire() twice that.
 #ifndef OTA_SELECT_H
 #define OTA_SELECT_H
 
@@ -17,7 +22,7 @@
 /// States as ESP-IDF numbers them (esp_ota_img_states_t). Any other value is as good as UNDEFINED.
 enum {
     OTA_STATE_NEW = 0,     // activated, never started
-    OTA_STATE_PENDING = 1, // started once, not yet confirmed (ESP-IDF's bootloader writes it; ours does not)
+    OTA_STATE_PENDING = 1, // started, not yet confirmed (ESP-IDF's bootloader; ours marks starts)
     OTA_STATE_VALID = 2,   // confirmed by the application
     OTA_STATE_INVALID = 3, // rejected by the application
     OTA_STATE_ABORTED = 4, // rejected by the bootloader: started, never confirmed
@@ -45,29 +50,36 @@ typedef struct {
 
 enum { OTA_FACTORY = -1, OTA_NOTHING = -2 }; // besides slot numbers
 
+enum { OTA_SELECT_EXHAUSTED = INT32_MIN }; // no sequence number is left; no flash returns this code
+
 /// Decodes one record; `raw` is the first 32 bytes of its sector. `starts` is left 0.
 ota_record_t ota_select_decode(const uint8_t raw[OTA_RECORD_LEN], unsigned slots);
 
 /// Reads both sectors. Returns 0 or the flash's error.
 int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select_t *out);
 
-/// The order in which a bootloader tries the slots: writes at most ESP_PARTITION_SLOTS_MAX + 1 entries, returns how
-/// many. First the slot of the active record, then ESP-IDF's order without rejected slots, rejected ones last.
+/// The order in which a bootloader tries the slots: writes at most ESP_PARTITION_SLOTS_MAX + 1
+/// entries, returns how many. First the slot of the active record, then ESP-IDF's order without
+/// rejected slots, rejected ones last.
 unsigned ota_select_order(const ota_select_t *sel, const esp_layout_t *layout,
                           int order[ESP_PARTITION_SLOTS_MAX + 1]);
 
-/// Writes a new record for `slot` beside the newest one, which stays. After a power cut either the old record rules
-/// or the new one. Returns 0, the flash's error, or -1 when the sequence numbers are used up.
-int ota_select_append(const flash_t *flash, const esp_layout_t *layout, unsigned slot, uint32_t state);
+/// Writes a new record for `slot` beside the newest one, which stays. After a power cut either the
+/// old record rules or the new one. Returns 0, the flash's error, or -1 when the sequence numbers
+/// are used up.
+int ota_select_append(const flash_t *flash, const esp_layout_t *layout, unsigned slot,
+                      uint32_t state);
 
-/// Makes sure that no record speaks for `slot`, because its content is about to change. `running` is the slot that
-/// runs now, or OTA_FACTORY; if the ruling record is about `slot`, one for `running` is written first.
+/// Makes sure that no record speaks for `slot`, because its content is about to change. `running`
+/// is the slot that runs now, or OTA_FACTORY; if the ruling record is about `slot`, one for
+/// `running` is written first.
 int ota_select_retire(const flash_t *flash, const esp_layout_t *layout, unsigned slot, int running);
 
 /// Marks the active record as started once more. Costs no erase; a cut leaves it marked or not.
 int ota_select_mark_start(const flash_t *flash, const esp_layout_t *layout);
 
-/// Rewrites the newest record as INVALID or ABORTED. Not for the last confirmed record: see ota_reject().
+/// Rewrites the active record as INVALID or ABORTED. Only for an image on trial: a cut leaves the
+/// other record to rule.
 int ota_select_reject(const flash_t *flash, const esp_layout_t *layout, uint32_t state);
 
 #endif

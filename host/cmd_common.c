@@ -1,0 +1,167 @@
+// cmd_common.c - what the commands share: see command.h.
+// SPDX-License-Identifier: Apache-2.0
+#include "command.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+_Noreturn void assert_fail(const char *what, const char *file, int line)
+{
+    fprintf(stderr, "isotp-ota: %s:%d: broken promise: %s (a bug; please report it)\n", file, line,
+            what);
+    abort();
+}
+
+int command_usage(options_result_t result, const char *usage, const char *error,
+                  const option_t *options, size_t count)
+{
+    if (result == OPTIONS_OK) return -1;
+    if (result == OPTIONS_HELP) {
+        fputs(usage, stdout);
+        options_help(stdout, options, count);
+        return EXIT_DONE;
+    }
+    const size_t name_len = strcspn(usage + strlen("Usage: isotp-ota "), " \n");
+    const char *name = usage + strlen("Usage: isotp-ota ");
+    return command_fail(EXIT_USAGE, "%.*s: %s; isotp-ota %.*s --help shows how", (int)name_len,
+                        name, error, (int)name_len, name);
+}
+
+int command_check_ids(const bus_options_t *o)
+{
+    if (o->host_id.ext != o->device_id.ext)
+        return command_fail(EXIT_USAGE,
+                            "--source and --destination: one has 29 bits, the other 11");
+    if (o->host_id.id == o->device_id.id)
+        return command_fail(EXIT_USAGE, "--source and --destination are the same identifier");
+    return 0;
+}
+
+bus_t *command_open_bus(bus_options_t *o)
+{
+    char error[256];
+    bus_t *bus = bus_open(&o->bus, error, sizeof error);
+    if (!bus) command_fail(EXIT_NO_ANSWER, "%s", error);
+    return bus;
+}
+
+isotp_cfg_t command_isotp(const bus_options_t *o, bool device)
+{
+    isotp_cfg_t cfg = ISOTP_CFG_DEFAULT;
+    cfg.tx_id = device ? o->device_id.id : o->host_id.id;
+    cfg.rx_id = device ? o->host_id.id : o->device_id.id;
+    cfg.ext = o->host_id.ext;
+    cfg.pad = o->padding.given;
+    if (cfg.pad) cfg.pad_byte = o->padding.value;
+    cfg.min_gap = (usec_t)(o->gap_ms * 1000);
+    return cfg;
+}
+
+uint8_t *command_read_file(const char *path, uint32_t *len)
+{
+    enum { LARGEST = 1 << 28 }; // far more than any flash of this kind holds
+    struct stat st;
+    FILE *file = fopen(path, "rb");
+    if (!file || fstat(fileno(file), &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > LARGEST) {
+        const char *why = !file                  ? strerror(errno)
+                          : S_ISDIR(st.st_mode)  ? "is a directory"
+                          : !S_ISREG(st.st_mode) ? "is not a file"
+                                                 : "is larger than 256 MiB";
+        command_fail(EXIT_BAD_IMAGE, "%s: %s", path, why);
+        if (file) fclose(file);
+        return NULL;
+    }
+    *len = (uint32_t)st.st_size;
+    uint8_t *bytes = malloc((size_t)*len + 1);
+    const bool ok = bytes && fread(bytes, 1, *len, file) == *len;
+    if (!ok) command_fail(EXIT_BAD_IMAGE, "%s: could not be read", path);
+    fclose(file);
+    if (ok) return bytes;
+    free(bytes);
+    return NULL;
+}
+
+void json_text(FILE *out, const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            fprintf(out, "\\%c", *p);
+        else if (*p < 0x20 || *p >= 0x7F)
+            fprintf(out, "\\u%04x", *p);
+        else
+            putc(*p, out);
+    }
+}
+
+// --- Progress ---
+
+enum { BAR_MAX = 40, REDRAW_US = 100000 };
+
+void progress_begin(progress_t *p, bool json, const char *what, uint32_t total, usec_t now)
+{
+    const char *term = getenv("TERM");
+    *p = (progress_t){ .json = json, .what = what, .total = total, .start = now, .last = now };
+    p->terminal = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
+static unsigned terminal_width(void)
+{
+    struct winsize size;
+    return (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) ? size.ws_col : 80;
+}
+
+static void draw_bar(const progress_t *p, uint32_t done, double seconds)
+{
+    char right[80];
+    const double rate = (seconds > 0) ? done / seconds : 0;
+    const double left = (rate > 0) ? (p->total - done) / rate : 0;
+    const int right_len = snprintf(right, sizeof right, " %3u%%  %u/%u KiB  %.1f kB/s  %.0f s left",
+                                   (unsigned)(100.0 * done / p->total), done / 1024,
+                                   p->total / 1024, rate / 1000, left);
+    const unsigned width = terminal_width();
+    const unsigned taken = (unsigned)(strlen(p->what) + (size_t)right_len + 4);
+    const unsigned bar = (width > taken) ? (unsigned)smaller(width - taken, BAR_MAX) : 0;
+    fprintf(stderr, "\r%s ", p->what);
+    if (bar >= 5) {
+        const unsigned filled = (unsigned)((uint64_t)bar * done / p->total);
+        putc('[', stderr);
+        for (unsigned i = 0; i < bar; i++)
+            putc(i < filled ? '#' : '.', stderr);
+        putc(']', stderr);
+    }
+    fprintf(stderr, "%s\033[K", right);
+    fflush(stderr);
+}
+
+void progress_show(progress_t *p, uint32_t done, usec_t now)
+{
+    const double seconds = (double)(now - p->start) / 1e6;
+    const unsigned tenth = (unsigned)(10ull * done / p->total);
+    if (p->terminal && !p->json) {
+        if (p->shown && now - p->last < REDRAW_US) return;
+        draw_bar(p, done, seconds);
+    } else {
+        if (tenth == p->tenth) return;
+        if (p->json) {
+            printf("{\"event\":\"progress\",\"sent\":%u,\"total\":%u,\"seconds\":%.3f}\n", done,
+                   p->total, seconds);
+            fflush(stdout);
+        } else {
+            fprintf(stderr, "%s: %u%% (%u of %u bytes, %.1f s)\n", p->what, tenth * 10, done,
+                    p->total, seconds);
+        }
+    }
+    p->shown = true;
+    p->tenth = tenth;
+    p->last = now;
+}
+
+void progress_end(progress_t *p, uint32_t done, usec_t now)
+{
+    if (!p->terminal || p->json || !p->shown) return;
+    draw_bar(p, done, (double)(now - p->start) / 1e6);
+    putc('\n', stderr);
+}

@@ -1,0 +1,290 @@
+// cmd_device.c - isotp-ota device: a simulated ESP32 on the bus, and its boot log.
+// SPDX-License-Identifier: Apache-2.0
+#include "command.h"
+#include "device.h"
+#include "esp_text.h"
+#include "flash_image.h"
+#include "partition_csv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+typedef struct {
+    bus_options_t bus;
+    const char *flash, *partitions, *app, *chip;
+    bool create, force, fail_self_test;
+    uint32_t block_size, cut_at, chip_rev;
+    double slowness, stmin_ms;
+} device_options_t;
+
+// What menuconfig's "Factory app, two OTA definitions" would be without the factory app, for 4 MB of flash.
+static const char default_partitions[] =
+    "nvs,      data, nvs,  0x9000,  0x4000\n"
+    "otadata,  data, ota,  0xd000,  0x2000\n"
+    "phy_init, data, phy,  0xf000,  0x1000\n"
+    "ota_0,    app,  ota_0, 0x10000, 1M\n"
+    "ota_1,    app,  ota_1, 0x110000, 1M\n";
+
+// --- Boot log ---
+
+static const char *slot_name(int slot, char name[16])
+{
+    if (slot == OTA_FACTORY) return "factory";
+    snprintf(name, 16, "ota_%d", slot);
+    return name;
+}
+
+static void print_boot(const device_t *d, device_start_t start)
+{
+    char name[16];
+    const ota_boot_t *b = &d->boot;
+    if (b->gave_up != OTA_NOTHING)
+        printf("boot: %s was started and never confirmed: rejected\n", slot_name(b->gave_up, name));
+    if (b->damaged != OTA_NOTHING)
+        printf("boot: %s holds no intact image, trying the next\n", slot_name(b->damaged, name));
+    if (b->slot == OTA_NOTHING) return;
+    printf("running partition: %s\n", slot_name(b->slot, name));
+    printf("app: %s %s\n", b->image.project, b->image.version);
+    if (start == DEVICE_RUNS_CONFIRMED)
+        printf("self-test: passed, %s is confirmed\n", slot_name(b->slot, name));
+    if (start == DEVICE_REJECTED)
+        printf("self-test: FAILED, %s is rejected; restarting\n", slot_name(b->slot, name));
+}
+
+// The bootloader and the self-test, until an application stays.
+static int boot(device_t *d)
+{
+    for (;;) {
+        const device_start_t start = device_start(d);
+        print_boot(d, start);
+        fflush(stdout);
+        switch (start) {
+        case DEVICE_RUNS:
+        case DEVICE_RUNS_CONFIRMED: return EXIT_DONE;
+        case DEVICE_REJECTED: break;
+        case DEVICE_POWER_CUT: return EXIT_DONE;
+        case DEVICE_NO_IMAGE:
+            return command_fail(EXIT_FAILED,
+                                "%s: no slot holds an intact image for this chip: nothing boots",
+                                d->cfg.path);
+        }
+    }
+}
+
+// --- Serving ---
+
+static const char *result_text(const receiver_t *r, char *text, size_t cap)
+{
+    if (r->ota.err == OTA_ERR_IMAGE) {
+        esp_text_image_why(&r->ota.image, text, cap);
+        return text;
+    }
+    snprintf(text, cap, "result 0x%02X", (unsigned)r->result);
+    return text;
+}
+
+static void print_events(const device_t *d, unsigned events)
+{
+    char name[16], text[200];
+    const receiver_t *r = &d->receiver;
+    if (events & RECEIVER_STARTED)
+        printf("update: started (%s), writing %s\n",
+               r->stream.kind == STREAM_PLAIN ? "plain" : "header",
+               slot_name((int)r->ota.slot, name));
+    if (events & RECEIVER_FAILED)
+        printf("update: failed after %u bytes (%s); %s stays\n", r->stream.total,
+               result_text(r, text, sizeof text), slot_name(d->boot.slot, name));
+    if (events & RECEIVER_COMPLETE)
+        printf("update: complete, %u bytes verified in %s\n", r->stream.total,
+               slot_name((int)r->ota.slot, name));
+    fflush(stdout);
+}
+
+static int serve(device_t *d, bus_t *bus, const device_options_t *o)
+{
+    const machine_t machine = device_machine(d);
+    const char *channel = o->bus.bus.channel ? o->bus.bus.channel : "the bus";
+    printf("listening on %s: %X, answering on %X\n", channel, o->bus.host_id.id,
+           o->bus.device_id.id);
+    fflush(stdout);
+    while (!drive_stopped()) {
+        const unsigned events = drive(bus, &machine, USEC_NEVER);
+        if (d->file.cut) {
+            printf("power cut in flash operation %u\n", d->file.operation);
+            return EXIT_DONE;
+        }
+        print_events(d, events);
+        if (!(events & RECEIVER_RESTART)) continue;
+        printf("restarting\n");
+        const int code = boot(d);
+        if (code != EXIT_DONE || d->file.cut) return code;
+    }
+    return EXIT_DONE;
+}
+
+// --- Creating a flash file ---
+
+static bool write_new(const char *path, const uint8_t *bytes, uint32_t len, bool force)
+{
+    char temporary[4096];
+    if (!force && access(path, F_OK) == 0) {
+        command_fail(EXIT_FAILED, "%s: exists; --force overwrites it", path);
+        return false;
+    }
+    if (snprintf(temporary, sizeof temporary, "%s.%ld.new", path, (long)getpid()) >=
+        (int)sizeof temporary) {
+        command_fail(EXIT_FAILED, "%s: the path is too long", path);
+        return false;
+    }
+    FILE *file = fopen(temporary, "wb");
+    bool ok = file && fwrite(bytes, 1, len, file) == len;
+    if (file && fclose(file) != 0) ok = false;
+    if (ok && rename(temporary, path) == 0) return true;
+    command_fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
+    if (file) (void)unlink(temporary);
+    return false;
+}
+
+static int create(const device_options_t *o, uint16_t chip_id)
+{
+    char error[PARTITION_CSV_ERROR_CAP];
+    uint8_t table[ESP_PARTITION_TABLE_LEN];
+    crypto_psa_t psa;
+    crypto_t crypto;
+    if (!crypto_psa_init(&psa, &crypto))
+        return command_fail(EXIT_FAILED, "the crypto library did not start");
+    const char *csv = default_partitions, *csv_name = "the built-in partition table";
+    uint32_t csv_len = sizeof default_partitions - 1, app_len, len;
+    uint8_t *csv_file = NULL, *app = NULL, *bytes = NULL;
+    int code = EXIT_BAD_IMAGE;
+    if (o->partitions) {
+        csv_file = command_read_file(o->partitions, &csv_len);
+        if (!csv_file) goto done;
+        csv = (const char *)csv_file;
+        csv_name = o->partitions;
+    }
+    const partition_csv_cfg_t cfg = { .crypto = &crypto };
+    if (partition_csv_parse(&cfg, csv, csv_len, table, error, sizeof error) != 0) {
+        command_fail(code, "%s: %s", csv_name, error);
+        goto done;
+    }
+    app = command_read_file(o->app, &app_len);
+    if (!app) goto done;
+    bytes = flash_image_build(
+        &(flash_image_cfg_t){
+            .crypto = &crypto, .table = table, .app = app, .app_len = app_len, .chip_id = chip_id },
+        &len, error, sizeof error);
+    if (!bytes) {
+        command_fail(code, "%s: %s", o->app, error);
+        goto done;
+    }
+    code = EXIT_FAILED;
+    if (!write_new(o->flash, bytes, len, o->force)) goto done;
+    printf("created %s: %u MB of flash, %s in the first slot\n", o->flash, len >> 20, o->app);
+    fflush(stdout);
+    code = EXIT_DONE;
+done:
+    free(csv_file);
+    free(app);
+    free(bytes);
+    return code;
+}
+
+// --- Command ---
+
+static int run(const device_options_t *o, uint16_t chip_id, bus_options_t *bus_options)
+{
+    static device_t device;
+    char error[256];
+    device_cfg_t cfg = {
+        .path = o->flash,
+        .chip_id = chip_id,
+        .chip_rev = (uint16_t)o->chip_rev,
+        .isotp = command_isotp(&o->bus, true),
+        .block_size = (uint8_t)o->block_size,
+        .fail_self_test = o->fail_self_test,
+        .slowness = o->slowness,
+        .cut_at = o->cut_at,
+    };
+    cfg.isotp.stmin =
+        (uint8_t)(o->stmin_ms >= 1 || o->stmin_ms == 0 ? o->stmin_ms : 0xF0 + o->stmin_ms * 10);
+    if (!device_open(&device, &cfg, error, sizeof error))
+        return command_fail(EXIT_BAD_IMAGE, "%s", error);
+    bus_t *bus = command_open_bus(bus_options);
+    int code = EXIT_NO_ANSWER;
+    if (bus) {
+        drive_catch_signals();
+        printf("simulated %s\n", esp_text_chip(device.chip.id));
+        code = boot(&device);
+        if (code == EXIT_DONE && !device.file.cut) code = serve(&device, bus, o);
+    }
+    bus_close(bus);
+    device_close(&device);
+    return code;
+}
+
+int cmd_device(int argc, char **argv)
+{
+    static const char usage[] =
+        "Usage: isotp-ota device --flash FILE [options]\n\n"
+        "Is an ESP32 on the bus, with the flash dump FILE as its memory: boots as a real one would, takes\n"
+        "updates, restarts into them. Ends at SIGINT or SIGTERM. With --create and no channel it only\n"
+        "creates FILE.\n";
+    device_options_t o = { .bus = BUS_OPTIONS_DEFAULT, .chip_rev = ESP_IMAGE_ANY_REV };
+    const option_t table[] = {
+        { OPTION_HEADING, 0, "Options", NULL, NULL, NULL, 0, 0 },
+        { OPTION_TEXT, 'f', "flash", "FILE", &o.flash, "the flash dump", 0, 0 },
+        { OPTION_FLAG, 0, "create", NULL, &o.create, "make FILE first", 0, 0 },
+        { OPTION_TEXT, 0, "partitions", "CSV", &o.partitions,
+          "its partition table (ESP-IDF's CSV);\ndefault: two slots of 1 MB", 0, 0 },
+        { OPTION_TEXT, 0, "app", "IMAGE", &o.app, "the application in its first slot", 0, 0 },
+        { OPTION_FLAG, 0, "force", NULL, &o.force, "overwrite FILE if it exists", 0, 0 },
+        { OPTION_TEXT, 0, "chip", "NAME", &o.chip,
+          "esp32, esp32c3, ...; default: what the application is for", 0, 0 },
+        { OPTION_NUMBER, 0, "chip-rev", "N", &o.chip_rev,
+          "revision of the chip, v1.2 is 102;\ndefault: the lowest that the application asks for",
+          0, 65534 },
+        { OPTION_NUMBER, 0, "bs", "N", &o.block_size,
+          "block size we ask the sender for; default 0: no limit", 0, 255 },
+        { OPTION_REAL, 0, "stmin", "MS", &o.stmin_ms,
+          "gap we ask the sender for, 0.1 to 0.9 or whole up to 127", 0, 0 },
+        { OPTION_HEADING, 0, "Trouble to make", NULL, NULL, NULL, 0, 0 },
+        { OPTION_FLAG, 0, "fail-self-test", NULL, &o.fail_self_test,
+          "new firmware finds that it does not work", 0, 0 },
+        { OPTION_NUMBER, 0, "cut-power", "N", &o.cut_at,
+          "the power fails in the middle of the N-th flash operation", 1, UINT32_MAX },
+        { OPTION_REAL, 0, "slow-flash", "X", &o.slowness,
+          "1: typical times of a W25Q flash (45 ms a sector),\n9: its limits; default 0: no delay",
+          0, 0 },
+        BUS_OPTIONS_TABLE(&o.bus),
+    };
+    enum { COUNT = sizeof table / sizeof table[0] };
+    char error[200];
+    const options_result_t parsed =
+        options_parse(table, COUNT, argc, argv, NULL, 0, error, sizeof error);
+    int code = command_usage(parsed, usage, error, table, COUNT);
+    if (code >= 0) return code;
+    if (!o.flash) return command_fail(EXIT_USAGE, "device: --flash FILE is missing");
+    if (o.create && !o.app) return command_fail(EXIT_USAGE, "device: --create needs --app IMAGE");
+    if (!o.create && (o.app || o.partitions || o.force))
+        return command_fail(EXIT_USAGE, "device: --app, --partitions and --force go with --create");
+    const bool whole = o.stmin_ms == (double)(uint8_t)o.stmin_ms && o.stmin_ms <= 127;
+    const bool tenths = o.stmin_ms >= 0.1 && o.stmin_ms <= 0.9;
+    if (!whole && !tenths)
+        return command_fail(EXIT_USAGE, "device: --stmin: 0.1 to 0.9, or whole up to 127");
+    uint16_t chip_id = ESP_IMAGE_ANY_CHIP;
+    if (o.chip && !esp_text_find_chip(o.chip, &chip_id)) {
+        char names[200];
+        esp_text_chip_options(names, sizeof names);
+        return command_fail(EXIT_USAGE, "device: --chip: '%s' is none of %s", o.chip, names);
+    }
+    code = command_check_ids(&o.bus);
+    if (code) return code;
+    if (o.create) {
+        code = create(&o, chip_id);
+        const bool no_bus = !o.bus.bus.channel && !getenv("CAN_CHANNEL");
+        if (code != EXIT_DONE || no_bus) return code;
+    }
+    return run(&o, chip_id, &o.bus);
+}

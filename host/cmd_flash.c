@@ -1,0 +1,344 @@
+// cmd_flash.c - isotp-ota flash, send and probe: the host side on a bus.
+// SPDX-License-Identifier: Apache-2.0
+#include "command.h"
+#include "crypto_psa.h"
+#include "drive.h"
+#include "esp_text.h"
+#include "flasher.h"
+#include "receiver.h" // the result codes of the status message
+
+#include <stdlib.h>
+
+MACHINE_VERBS(flasher);
+
+// --- What the device says ---
+
+static const struct {
+    uint8_t result;
+    int exit_code;
+    const char *text;
+} results[] = {
+    { RECEIVER_NOT_AN_IMAGE, EXIT_REFUSED, "this is not an ESP application image" },
+    { RECEIVER_WRONG_CHIP, EXIT_REFUSED, "the image is for another chip" },
+    { RECEIVER_WRONG_REVISION, EXIT_REFUSED, "the image is for another revision of the chip" },
+    { RECEIVER_BAD_STRUCTURE, EXIT_REFUSED, "the image's segments make no sense" },
+    { RECEIVER_TOO_LARGE, EXIT_REFUSED, "the image is larger than the slot" },
+    { RECEIVER_NO_DESCRIPTOR, EXIT_REFUSED, "the image has no application descriptor" },
+    { RECEIVER_NO_DIGEST, EXIT_REFUSED,
+      "the image has no SHA-256 appended, so damage could go unnoticed" },
+    { RECEIVER_BAD_CHECKSUM, EXIT_REFUSED, "the image is damaged: wrong checksum" },
+    { RECEIVER_BAD_DIGEST, EXIT_REFUSED, "the image is damaged: wrong SHA-256" },
+    { RECEIVER_INCOMPLETE, EXIT_REFUSED, "the image is incomplete" },
+    { RECEIVER_BROKEN, EXIT_FAILED,
+      "a message was not completed: frames were lost, or two hosts are sending" },
+    { RECEIVER_SILENT, EXIT_FAILED, "nothing came for 10 s" },
+    { RECEIVER_EXCESS, EXIT_FAILED, "more bytes came than were announced" },
+    { RECEIVER_OVERRUN, EXIT_FAILED, "bytes came faster than allowed" },
+    { RECEIVER_FLASH, EXIT_FAILED, "its flash failed" },
+    { RECEIVER_UNCONFIRMED, EXIT_REFUSED,
+      "the firmware it runs is not confirmed yet, and the other slot is its only fallback; restart it first" },
+    { RECEIVER_EXHAUSTED, EXIT_FAILED, "its boot record cannot count any further" },
+    { RECEIVER_CRYPTO, EXIT_FAILED, "its hash library failed" },
+};
+
+// --- flash and send ---
+
+typedef struct {
+    bus_options_t bus;
+    bool json, quiet;
+    flasher_protocol_t protocol;
+    const char *file;
+} flash_options_t;
+
+typedef struct {
+    int code;
+    char text[400];
+} outcome_t;
+
+static outcome_t explain(const flasher_t *f, const bus_options_t *o)
+{
+    outcome_t out = { .code = EXIT_FAILED };
+    char *text = out.text;
+    const size_t cap = sizeof out.text;
+    const uint32_t sent = flasher_progress(f);
+    switch (f->why) {
+    case FLASHER_OK: break;
+    case FLASHER_NO_BUS:
+        out.code = EXIT_NO_ANSWER;
+        snprintf(
+            text, cap,
+            "no frame could be sent within 1 s (N_As): nobody acknowledges. Check wiring, termination, bit rate");
+        break;
+    case FLASHER_NO_ANSWER:
+        out.code = EXIT_NO_ANSWER;
+        snprintf(
+            text, cap,
+            "flow control timeout: nobody answered on %X to the first frame on %X within 1 s (N_Bs). "
+            "Is the device powered, on this bus, at this bit rate?",
+            o->device_id.id, o->host_id.id);
+        break;
+    case FLASHER_LOST_DEVICE:
+        snprintf(
+            text, cap,
+            "the device stopped answering after %u of %u bytes (N_Bs, 1 s). It runs what it ran; start again",
+            sent, f->len);
+        break;
+    case FLASHER_REFUSED:
+        snprintf(text, cap,
+                 "the device failed for a reason that this version does not know (0x%02X)",
+                 f->result);
+        for (size_t i = 0; i < sizeof results / sizeof results[0]; i++)
+            if (results[i].result == f->result) {
+                out.code = results[i].exit_code;
+                snprintf(text, cap, "%s after %u bytes: %s. It runs what it ran",
+                         out.code == EXIT_REFUSED ? "refused by the device" : "the device gave up",
+                         f->received, results[i].text);
+            }
+        break;
+    case FLASHER_OVERFLOW:
+        out.code = EXIT_REFUSED;
+        snprintf(
+            text, cap,
+            "refused by the device (flow control OVFLW) after %u bytes: not the beginning of a transfer that it "
+            "knows, or it is busy. It runs what it ran",
+            sent);
+        break;
+    case FLASHER_BAD_ANSWER:
+        snprintf(text, cap,
+                 "the answer on %X is no flow control of ISO 15765-2: is %X the right device?",
+                 o->device_id.id, o->device_id.id);
+        break;
+    case FLASHER_NO_STATUS:
+        snprintf(
+            text, cap,
+            "everything was sent, but the device did not say within 30 s how it ended: it may run the old or the new "
+            "firmware. A device with the original example never says");
+        break;
+    case FLASHER_OTHER_SENDER:
+        snprintf(
+            text, cap,
+            "another node on this bus sends on %X, too: two hosts at once. The transfer was given up; the device runs "
+            "what it ran",
+            o->host_id.id);
+        break;
+    }
+    return out;
+}
+
+static int report(const flash_options_t *o, const outcome_t *out, uint32_t bytes, usec_t took)
+{
+    const double seconds = (double)took / 1e6;
+    if (o->json) {
+        printf("{\"event\":\"%s\",\"exit\":%d,\"file\":\"", out->code ? "failed" : "done",
+               out->code);
+        json_text(stdout, o->file);
+        printf("\",\"bytes\":%u,\"seconds\":%.3f", bytes, seconds);
+        if (out->code) {
+            fputs(",\"reason\":\"", stdout);
+            json_text(stdout, out->text);
+            putchar('"');
+        }
+        puts("}");
+        return out->code;
+    }
+    if (out->code) return command_fail(out->code, "%s: %s", o->file, out->text);
+    printf("%s: %u bytes in %.2f s (%.1f kB/s); the device verified it and restarts into it\n",
+           o->file, bytes, seconds, seconds > 0 ? bytes / seconds / 1000 : 0.0);
+    return EXIT_DONE;
+}
+
+static int transfer(flash_options_t *o, const uint8_t *image, uint32_t len)
+{
+    uint32_t total;
+    uint8_t *bytes = flasher_wrap(o->protocol, image, len, &total);
+    bus_t *bus = bytes ? command_open_bus(&o->bus) : NULL;
+    if (!bus) {
+        free(bytes);
+        return EXIT_NO_ANSWER;
+    }
+    const flasher_cfg_t cfg = { .isotp = command_isotp(&o->bus, false),
+                                .status_timeout = FLASHER_STATUS_TIMEOUT };
+    flasher_t flasher;
+    const machine_t machine = MACHINE(flasher, &flasher);
+    drive_catch_signals();
+    progress_t progress;
+    const usec_t start = drive_now();
+    progress_begin(&progress, o->json, o->file, total, start);
+    progress.terminal = progress.terminal && !o->quiet;
+    flasher_init(&flasher, &cfg, bytes, total, start);
+    unsigned events = FLASHER_NONE;
+    while (!events && !drive_stopped()) {
+        events = drive(bus, &machine, drive_now() + 100 * USEC_MS);
+        if (!o->quiet || o->json) progress_show(&progress, flasher_progress(&flasher), drive_now());
+    }
+    const usec_t took = drive_now() - start;
+    progress_end(&progress, flasher_progress(&flasher), drive_now());
+    outcome_t out = { .code = EXIT_FAILED };
+    if (events)
+        out = explain(&flasher, &o->bus);
+    else
+        snprintf(out.text, sizeof out.text,
+                 "stopped by a signal after %u of %u bytes; the device runs what it ran",
+                 flasher_progress(&flasher), total);
+    if (flasher.why == FLASHER_OK && events) out.code = EXIT_DONE;
+    bus_close(bus);
+    free(bytes);
+    return report(o, &out, len, took);
+}
+
+// What can be known without the device is said before the bus is touched.
+static int preflight(const char *file, const uint8_t *image, uint32_t len, bool json)
+{
+    static const esp_image_cfg_t any = {
+        .chip_id = ESP_IMAGE_ANY_CHIP,
+        .chip_rev = ESP_IMAGE_ANY_REV,
+        .efuse_rev = ESP_IMAGE_ANY_REV,
+        .cap = 16 << 20, // the largest application partition there is
+        .strict = true,
+    };
+    crypto_psa_t psa;
+    crypto_t crypto;
+    esp_image_t im;
+    crypto_psa_init(&psa, &crypto);
+    esp_image_init(&im, &any, &crypto);
+    esp_image_err_t err = len ? esp_image_input(&im, image, len) : ESP_IMAGE_ERR_TRUNCATED;
+    if (err == ESP_IMAGE_OK) err = esp_image_finish(&im);
+    if (err == ESP_IMAGE_OK) {
+        if (!json)
+            fprintf(stderr, "%s: %s %s for %s, %u bytes\n", file, im.project, im.version,
+                    esp_text_chip(im.chip_id), len);
+        return EXIT_DONE;
+    }
+    const char *why = len ? esp_text_image_err(err) : "the file is empty";
+    return command_fail(EXIT_BAD_IMAGE, "%s: not a usable image: %s. Nothing was sent", file, why);
+}
+
+int cmd_flash(int argc, char **argv)
+{
+    static const char usage[] =
+        "Usage: isotp-ota flash [options] FILE\n\n"
+        "Updates one device with the ESP application image FILE. The image is checked before\n"
+        "anything is sent; the device checks it again and says how it ended.\n";
+    flash_options_t o = { .bus = BUS_OPTIONS_DEFAULT };
+    const char *protocol = "header";
+    const option_t table[] = {
+        { OPTION_HEADING, 0, "Options", NULL, NULL, NULL, 0, 0 },
+        { OPTION_TEXT, 'P', "protocol", "NAME", &protocol,
+          "header: announces the size (default)\nplain: as the original example; a short message ends it",
+          0, 0 },
+        { OPTION_REAL, 0, "stmin", "MS", &o.bus.gap_ms,
+          "leave at least this many milliseconds between frames,\nwhatever the device asks for", 0,
+          0 },
+        { OPTION_FLAG, 0, "json", NULL, &o.json, "events as JSON lines on stdout", 0, 0 },
+        { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress", 0, 0 },
+        BUS_OPTIONS_TABLE(&o.bus),
+    };
+    enum { COUNT = sizeof table / sizeof table[0] };
+    char error[200];
+    const options_result_t parsed =
+        options_parse(table, COUNT, argc, argv, &o.file, 1, error, sizeof error);
+    int code = command_usage(parsed, usage, error, table, COUNT);
+    if (code >= 0) return code;
+    if (strcmp(protocol, "plain") != 0 && strcmp(protocol, "header") != 0)
+        return command_fail(EXIT_USAGE, "flash: --protocol: '%s' is neither header nor plain",
+                            protocol);
+    o.protocol = (protocol[0] == 'p') ? FLASHER_PLAIN : FLASHER_HEADER;
+    code = command_check_ids(&o.bus);
+    if (code) return code;
+    uint32_t len;
+    uint8_t *image = command_read_file(o.file, &len);
+    if (!image) return EXIT_BAD_IMAGE;
+    code = preflight(o.file, image, len, o.json);
+    if (code == EXIT_DONE) code = transfer(&o, image, len);
+    free(image);
+    return code;
+}
+
+int cmd_send(int argc, char **argv)
+{
+    static const char usage[] =
+        "Usage: isotp-ota send [options] INTERFACE FILE\n\n"
+        "Sends FILE as it is, unchecked, in the plain protocol: messages of 4095 bytes, a shorter one ends\n"
+        "the transfer. INTERFACE is a channel: can0, virtual:NAME.\n";
+    flash_options_t o = { .bus = BUS_OPTIONS_DEFAULT, .protocol = FLASHER_PLAIN };
+    const option_t table[] = {
+        { OPTION_HEADING, 0, "Options", NULL, NULL, NULL, 0, 0 },
+        { OPTION_REAL, 0, "stmin", "MS", &o.bus.gap_ms,
+          "leave at least this many milliseconds between frames", 0, 0 },
+        { OPTION_FLAG, 0, "json", NULL, &o.json, "events as JSON lines on stdout", 0, 0 },
+        { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress", 0, 0 },
+        BUS_OPTIONS_TABLE(&o.bus),
+    };
+    enum { COUNT = sizeof table / sizeof table[0] };
+    const char *words[2];
+    char error[200];
+    const options_result_t parsed =
+        options_parse(table, COUNT, argc, argv, words, 2, error, sizeof error);
+    int code = command_usage(parsed, usage, error, table, COUNT);
+    if (code >= 0) return code;
+    o.bus.bus.channel = words[0];
+    o.file = words[1];
+    code = command_check_ids(&o.bus);
+    if (code) return code;
+    uint32_t len;
+    uint8_t *bytes = command_read_file(o.file, &len);
+    if (!bytes) return EXIT_BAD_IMAGE;
+    code = (len == 0) ? command_fail(EXIT_BAD_IMAGE,
+                                     "%s: the file is empty: ISO-TP cannot carry nothing", o.file)
+                      : transfer(&o, bytes, len);
+    free(bytes);
+    return code;
+}
+
+// --- probe ---
+
+int cmd_probe(int argc, char **argv)
+{
+    static const char usage[] =
+        "Usage: isotp-ota probe [options] INTERFACE\n\n"
+        "Sends the first frame of one 8-byte message of zeros and shows what comes back: the flow control of\n"
+        "a device, or a flow control timeout when nobody listens. INTERFACE is a channel: can0, virtual:NAME.\n";
+    static const uint8_t message[8] = { 0 };
+    bus_options_t o = BUS_OPTIONS_DEFAULT;
+    const option_t table[] = { BUS_OPTIONS_TABLE(&o) };
+    enum { COUNT = sizeof table / sizeof table[0] };
+    const char *word = NULL;
+    char error[200];
+    const options_result_t parsed =
+        options_parse(table, COUNT, argc, argv, &word, 1, error, sizeof error);
+    int code = command_usage(parsed, usage, error, table, COUNT);
+    if (code >= 0) return code;
+    o.bus.channel = word;
+    code = command_check_ids(&o);
+    if (code) return code;
+    bus_t *bus = command_open_bus(&o);
+    if (!bus) return EXIT_NO_ANSWER;
+    const flasher_cfg_t cfg = { .isotp = command_isotp(&o, false), .status_timeout = 0 };
+    flasher_t flasher;
+    const machine_t machine = MACHINE(flasher, &flasher);
+    drive_catch_signals();
+    const usec_t start = drive_now();
+    flasher_init(&flasher, &cfg, message, sizeof message, start);
+    unsigned events = FLASHER_NONE;
+    while (!events && !flasher.answered && !flasher.overflowed && !drive_stopped())
+        events = drive(bus, &machine, drive_now() + 10 * USEC_MS);
+    const double ms = (double)(drive_now() - start) / 1000;
+    if (flasher.overflowed) {
+        printf(
+            "%X answered after %.1f ms: a device is there, and refuses this message, as it should (OVFLW)\n",
+            o.device_id.id, ms);
+    } else if (flasher.answered) {
+        printf("%X answered after %.1f ms: a device is there (BS %u, STmin %.1f ms)\n",
+               o.device_id.id, ms, flasher.isotp.tx.left, (double)flasher.isotp.tx.gap / 1000);
+        (void)drive(bus, &machine,
+                    drive_now() +
+                        500 * USEC_MS); // the rest of the message, so that it need not wait
+    } else if (events) {
+        const outcome_t out = explain(&flasher, &o);
+        code = command_fail(out.code, "%s: %s", word, out.text);
+    } else {
+        code = command_fail(EXIT_FAILED, "%s: stopped by a signal", word);
+    }
+    bus_close(bus);
+    return code;
+}

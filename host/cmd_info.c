@@ -1,0 +1,32 @@
+// cmd_info.c - isotp-ota info: explains a file.
+// SPDX-License-Identifier: Apache-2.0
+#include "command.h"
+#include "info.h"
+
+#include <stdlib.h>
+
+int cmd_info(int argc, char **argv)
+{
+    static const char usage[] =
+        "Usage: isotp-ota info [options] FILE\n\n"
+        "Explains an ESP application image, a flash dump, a partition table or an otadata\n"
+        "partition; finds out by itself which of them FILE is.\n";
+    bool json = false;
+    const option_t table[] = {
+        { OPTION_HEADING, 0, "Options", NULL, NULL, NULL, 0, 0 },
+        { OPTION_FLAG, 0, "json", NULL, &json, "as one JSON object", 0, 0 },
+    };
+    enum { COUNT = sizeof table / sizeof table[0] };
+    const char *file = NULL;
+    char error[300];
+    const options_result_t parsed =
+        options_parse(table, COUNT, argc, argv, &file, 1, error, sizeof error);
+    const int code = command_usage(parsed, usage, error, table, COUNT);
+    if (code >= 0) return code;
+    uint32_t len;
+    uint8_t *bytes = command_read_file(file, &len);
+    if (!bytes) return EXIT_BAD_IMAGE;
+    const bool ok = info_print(stdout, json, bytes, len, error, sizeof error);
+    free(bytes);
+    return ok ? EXIT_DONE : command_fail(EXIT_BAD_IMAGE, "%s: %s", file, error);
+}

@@ -1,0 +1,126 @@
+// command.h - what the commands of isotp-ota share: exit codes, the bus options, progress.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Only main.c and cmd_*.c print and exit. Results go to stdout, everything else to stderr.
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include "bus.h"
+#include "isotp.h"
+#include "options.h"
+
+/// Exit codes; stable.
+enum {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1, // the device still runs what it ran
+    EXIT_USAGE = 2,
+    EXIT_NO_ANSWER = 3,   // nobody answers, or no bus
+    EXIT_REFUSED = 4,     // the device refused
+    EXIT_BAD_IMAGE = 5,   // the file is not a usable image
+    EXIT_INTERRUPTED = 6, // interrupted, can be resumed (not with plain and header)
+    EXIT_OLD_RUNS = 7,    // the device came back with the old firmware (not yet)
+};
+
+int cmd_flash(int argc, char **argv);
+int cmd_send(int argc, char **argv);
+int cmd_probe(int argc, char **argv);
+int cmd_device(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+
+/// Prints `isotp-ota: <what>` as one line on stderr and returns `code`.
+int command_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/// After options_parse(): prints the help or the error. Returns the exit code, or -1: go on.
+int command_usage(options_result_t result, const char *usage, const char *error,
+                  const option_t *options, size_t count);
+
+/// The options every command on a bus has.
+typedef struct {
+    bus_cfg_t bus;
+    options_can_id_t host_id, device_id; // the host sends on the first and listens to the second
+    options_byte_t padding;
+    double gap_ms;
+} bus_options_t;
+
+#define BUS_OPTIONS_DEFAULT                                                                        \
+    {                                                                                              \
+        .host_id = { .id = 0x7E0 }, .device_id = {.id = 0x7E8 }                                    \
+    }
+
+#define BUS_OPTIONS_TABLE(o)                                                                                    \
+    { OPTION_HEADING, 0, "Bus", NULL, NULL, NULL, 0, 0 },                                                       \
+        { OPTION_TEXT,                                                                                          \
+          'i',                                                                                                  \
+          "interface",                                                                                          \
+          "NAME",                                                                                               \
+          &(o)->bus.interface,                                                                                  \
+          "virtual or socketcan; default: what CHANNEL looks like,\nor $CAN_INTERFACE",                         \
+          0,                                                                                                    \
+          0 },                                                                                                  \
+        { OPTION_TEXT,                                                                                          \
+          'c',                                                                                                  \
+          "channel",                                                                                            \
+          "CHANNEL",                                                                                            \
+          &(o)->bus.channel,                                                                                    \
+          "virtual:NAME[?bitrate=N], can0, ...; default: $CAN_CHANNEL",                                         \
+          0,                                                                                                    \
+          0 },                                                                                                  \
+        { OPTION_NUMBER,                                                                                        \
+          'b',                                                                                                  \
+          "bitrate",                                                                                            \
+          "N",                                                                                                  \
+          &(o)->bus.bitrate,                                                                                    \
+          "bit/s of a virtual bus (a real one is set up with `ip link`);\ndefault: $CAN_BITRATE, or no pacing", \
+          1000,                                                                                                 \
+          8000000 },                                                                                            \
+        { OPTION_CAN_ID,                                                                                        \
+          's',                                                                                                  \
+          "source",                                                                                             \
+          "ID",                                                                                                 \
+          &(o)->host_id,                                                                                        \
+          "what the host sends on, hex, 8 digits: 29 bit; default 7E0",                                         \
+          0,                                                                                                    \
+          0 },                                                                                                  \
+        { OPTION_CAN_ID,                                                                                        \
+          'd',                                                                                                  \
+          "destination",                                                                                        \
+          "ID",                                                                                                 \
+          &(o)->device_id,                                                                                      \
+          "what the host listens to; default 7E8",                                                              \
+          0,                                                                                                    \
+          0 },                                                                                                  \
+    {                                                                                                           \
+        OPTION_BYTE, 'p', "padding", "BYTE", &(o)->padding,                                                     \
+            "fill frames up to 8 bytes with BYTE, hex", 0, 0                                                    \
+    }
+
+/// 0, or an exit code after a message: both IDs must be of one width, and differ.
+int command_check_ids(const bus_options_t *o);
+
+/// The bus, or NULL after a message on stderr.
+bus_t *command_open_bus(bus_options_t *o);
+
+/// The transport's settings for the host's side, or (`device`) for the device's.
+isotp_cfg_t command_isotp(const bus_options_t *o, bool device);
+
+/// Reads a whole file. NULL: a message is on stderr. free() it.
+uint8_t *command_read_file(const char *path, uint32_t *len);
+
+/// Progress of a transfer: a bar on a terminal, a line every tenth otherwise, JSON lines with
+/// `json`.
+typedef struct {
+    bool json, terminal, shown;
+    const char *what;
+    usec_t start, last;
+    uint32_t total;
+    unsigned tenth;
+} progress_t;
+
+void progress_begin(progress_t *p, bool json, const char *what, uint32_t total, usec_t now);
+void progress_show(progress_t *p, uint32_t done, usec_t now);
+void progress_end(progress_t *p, uint32_t done, usec_t now);
+
+/// Prints `text` as the inside of a JSON string, whatever its bytes are.
+void json_text(FILE *out, const char *text);
+
+#endif

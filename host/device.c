@@ -1,0 +1,93 @@
+// device.c - a simulated ESP32: see device.h.
+// SPDX-License-Identifier: Apache-2.0
+#include "device.h"
+
+#include "esp_text.h"
+
+#include <stdio.h>
+
+// The image's own claim, verified or not: it only tells what chip the dump comes from.
+static bool read_header(const device_t *d, esp_extent_t where, esp_image_t *image)
+{
+    const esp_image_cfg_t any = {
+        .chip_id = ESP_IMAGE_ANY_CHIP,
+        .chip_rev = ESP_IMAGE_ANY_REV,
+        .efuse_rev = ESP_IMAGE_ANY_REV,
+        .at = where.at,
+        .cap = where.size,
+    };
+    uint8_t header[ESP_IMAGE_HEADER_LEN];
+    if (where.size == 0 || d->flash.read(d->flash.ctx, where.at, header, sizeof header) != 0)
+        return false;
+    esp_image_init(image, &any, NULL);
+    return esp_image_input(image, header, sizeof header) == ESP_IMAGE_OK;
+}
+
+static bool find_chip(device_t *d, char *error, size_t cap)
+{
+    esp_image_t image;
+    bool found = read_header(d, d->layout.factory, &image);
+    for (unsigned i = 0; i < d->layout.slots && !found; i++)
+        found = read_header(d, d->layout.slot[i], &image);
+    d->chip = (ota_boot_chip_t){ .id = d->cfg.chip_id,
+                                 .rev = d->cfg.chip_rev,
+                                 .efuse_rev = ESP_IMAGE_ANY_REV };
+    if (!found && d->chip.id == ESP_IMAGE_ANY_CHIP) {
+        snprintf(error, cap, "%s: no slot holds an application image: nothing to boot",
+                 d->cfg.path);
+        return false;
+    }
+    if (d->chip.id == ESP_IMAGE_ANY_CHIP) d->chip.id = image.chip_id;
+    if (d->chip.rev == ESP_IMAGE_ANY_REV) d->chip.rev = found ? image.min_rev : 0;
+    return true;
+}
+
+bool device_open(device_t *d, const device_cfg_t *cfg, char *error, size_t cap)
+{
+    memset(d, 0, sizeof *d);
+    d->cfg = *cfg;
+    if (!flash_file_open(&d->file, cfg->path, &d->flash, error, cap)) return false;
+    d->file.slowness = cfg->slowness;
+    d->file.cut_at = cfg->cut_at;
+    crypto_psa_init(&d->psa, &d->crypto);
+    const esp_partition_err_t err =
+        esp_partition_layout(&d->flash, &d->crypto, ESP_PARTITION_TABLE_AT, &d->layout);
+    if (err != ESP_PARTITION_OK)
+        snprintf(error, cap, "%s: partition table at 0x8000: %s", cfg->path,
+                 esp_text_partition_err(err));
+    if (err == ESP_PARTITION_OK && find_chip(d, error, cap)) return true;
+    device_close(d);
+    return false;
+}
+
+void device_close(device_t *d) { flash_file_close(&d->file); }
+
+device_start_t device_start(device_t *d)
+{
+    const ota_cfg_t *ota = &d->receiver_cfg.ota;
+    ota_boot_choose(&d->boot, &d->flash, &d->crypto, &d->layout, &d->chip);
+    if (d->file.cut) return DEVICE_POWER_CUT;
+    if (d->boot.slot == OTA_NOTHING) return DEVICE_NO_IMAGE;
+    d->receiver_cfg = (receiver_cfg_t){
+        .isotp = d->cfg.isotp,
+        .ota = { .flash = &d->flash,
+                 .crypto = &d->crypto,
+                 .layout = &d->layout,
+                 .running = d->boot.slot,
+                 .chip_id = d->chip.id,
+                 .chip_rev = d->chip.rev,
+                 .efuse_rev = d->chip.efuse_rev },
+        .block_size = d->cfg.block_size,
+    };
+    receiver_init(&d->receiver, &d->receiver_cfg, d->ring, sizeof d->ring);
+    if (!d->boot.on_trial) return DEVICE_RUNS;
+    const int err = d->cfg.fail_self_test ? ota_reject(ota) : ota_confirm(ota);
+    if (d->file.cut) return DEVICE_POWER_CUT;
+    if (d->cfg.fail_self_test)
+        return DEVICE_REJECTED; // if that could not be recorded, the bootloader gives up on it
+    return err ? DEVICE_RUNS : DEVICE_RUNS_CONFIRMED;
+}
+
+MACHINE_VERBS(receiver);
+
+machine_t device_machine(device_t *d) { return MACHINE(receiver, &d->receiver); }

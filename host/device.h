@@ -1,0 +1,65 @@
+// device.h - a simulated ESP32: bootloader, application and receiver over a flash file.
+// SPDX-License-Identifier: Apache-2.0
+//
+//     if (!device_open(&d, &cfg, error, sizeof error)) ...
+//     while (device_start(&d) <= DEVICE_RUNS_CONFIRMED) { // serve it until RECEIVER_RESTART
+//         const machine_t machine = device_machine(&d);
+//         while (!(drive(bus, &machine, USEC_NEVER) & RECEIVER_RESTART)) ...
+//     }
+//     device_close(&d);
+#ifndef DEVICE_H
+#define DEVICE_H
+
+#include "crypto_psa.h"
+#include "drive.h"
+#include "flash_file.h"
+#include "ota_boot.h"
+#include "receiver.h"
+
+typedef struct {
+    const char *path;    // the flash file
+    uint16_t chip_id;    // ESP_IMAGE_ANY_CHIP: that of the first image found in it
+    uint16_t chip_rev;   // ESP_IMAGE_ANY_REV: the lowest that this image asks for
+    isotp_cfg_t isotp;   // from the device's side
+    uint8_t block_size;  // as in receiver_cfg_t
+    bool fail_self_test; // an application on trial finds that it does not work
+    double slowness;     // as in flash_file_t
+    uint32_t cut_at;     // as in flash_file_t
+} device_cfg_t;
+
+enum { DEVICE_RING = 8192 };
+
+typedef struct {
+    device_cfg_t cfg;
+    flash_file_t file;
+    flash_t flash;
+    crypto_psa_t psa;
+    crypto_t crypto;
+    esp_layout_t layout;
+    ota_boot_chip_t chip;
+    ota_boot_t boot; // read: what the bootloader found
+    receiver_cfg_t receiver_cfg;
+    receiver_t receiver; // read
+    uint8_t ring[DEVICE_RING];
+} device_t;
+
+/// Opens the flash file, reads its partition table, finds out what chip this is.
+bool device_open(device_t *d, const device_cfg_t *cfg, char *error, size_t cap);
+void device_close(device_t *d);
+
+typedef enum {
+    DEVICE_NO_IMAGE,       // nothing bootable
+    DEVICE_RUNS,           // the application of slot boot.slot runs
+    DEVICE_RUNS_CONFIRMED, // the same, after a self-test that confirmed it
+    DEVICE_REJECTED,       // it failed its self-test and restarts: call device_start() again
+    DEVICE_POWER_CUT,      // as asked by cut_at
+} device_start_t;
+
+/// Power-on or restart: the bootloader chooses, the application tests itself if it is on trial, the
+/// receiver starts.
+device_start_t device_start(device_t *d);
+
+/// The receiver, for drive().
+machine_t device_machine(device_t *d);
+
+#endif

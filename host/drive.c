@@ -1,0 +1,84 @@
+// drive.c - one machine on one bus: see drive.h.
+// SPDX-License-Identifier: Apache-2.0
+#include "drive.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+
+static volatile sig_atomic_t stopped;
+static sigset_t unblocked;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
+usec_t drive_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (usec_t)t.tv_sec * 1000000 + (usec_t)t.tv_nsec / 1000;
+}
+
+// The signals stay blocked but while ppoll() waits, so that none can slip in between a test and the
+// wait.
+void drive_catch_signals(void)
+{
+    static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
+    struct sigaction action = { .sa_handler = on_signal };
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < sizeof caught / sizeof caught[0]; i++) {
+        sigaction(caught[i], &action, NULL);
+        sigaddset(&blocked, caught[i]);
+    }
+    sigprocmask(SIG_BLOCK, &blocked, &unblocked);
+}
+
+bool drive_stopped(void) { return stopped != 0; }
+
+static void wait_for_bus(bus_t *bus, usec_t until, usec_t now)
+{
+    struct pollfd p = { .fd = bus_fd(bus), .events = POLLIN };
+    const usec_t left = (until > now) ? until - now : 0;
+    const struct timespec t = { .tv_sec = (time_t)(left / 1000000),
+                                .tv_nsec = (long)(left % 1000000 * 1000) };
+    (void)ppoll(&p, 1, (until == USEC_NEVER) ? NULL : &t, &unblocked);
+}
+
+static void give(bus_t *bus, const machine_t *m)
+{
+    const can_frame_t *frame;
+    while ((frame = m->output(m->self, drive_now())) != NULL && bus_send(bus, frame))
+        m->taken(m->self, drive_now());
+}
+
+static unsigned take(bus_t *bus, const machine_t *m)
+{
+    can_frame_t frame;
+    unsigned events = 0;
+    while (events == 0) {
+        switch (bus_recv(bus, &frame)) {
+        case BUS_NONE: return 0;
+        case BUS_FRAME: events = m->input(m->self, &frame, drive_now()); break;
+        case BUS_SENT: events = m->sent(m->self, drive_now()); break;
+        case BUS_DOWN: m->lost(m->self); break;
+        }
+        give(bus, m); // an answer is due, or there is room again
+    }
+    return events;
+}
+
+unsigned drive(bus_t *bus, const machine_t *m, usec_t until)
+{
+    for (;;) {
+        unsigned events = take(bus, m);
+        if (!events) events = m->tick(m->self, drive_now());
+        give(bus, m);
+        const usec_t now = drive_now();
+        if (events || stopped || now >= until) return events;
+        wait_for_bus(bus, sooner(until, m->deadline(m->self)), now);
+    }
+}

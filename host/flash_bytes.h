@@ -1,0 +1,24 @@
+// flash_bytes.h - a read-only flash_t over bytes in memory, for tools that look into a flash image.
+// SPDX-License-Identifier: Apache-2.0
+//
+//     flash_bytes_t bytes;
+//     flash_t flash;
+//     flash_bytes_init(&bytes, data, len, &flash);
+//     esp_partition_verify(&flash, &crypto, ESP_PARTITION_TABLE_AT, &count);
+//
+// Threads: none inside. Memory: the caller's.
+#ifndef FLASH_BYTES_H
+#define FLASH_BYTES_H
+
+#include "flash.h"
+
+typedef struct {
+    const uint8_t *p; // private
+    uint32_t len;
+} flash_bytes_t;
+
+/// Fills in `out`: a flash of `len` bytes with sectors of 4096. Borrows `bytes` and `p`. Writing to
+/// it fails.
+void flash_bytes_init(flash_bytes_t *bytes, const uint8_t *p, uint32_t len, flash_t *out);
+
+#endif

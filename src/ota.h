@@ -1,0 +1,117 @@
+// ota.h - the update engine: an image into the slot that does not run, verified, made to boot.
+// SPDX-License-Identifier: Apache-2.0
+//
+//     ota_init(&ota, &cfg); // cfg: flash, layout, which slot runs
+//     err = ota_begin(&ota, size_or_0);
+//     while (at < len && !err) {
+//         at += ota_write(&ota, data + at, len - at); // takes what it has room for
+//         err = ota_step(&ota);                       // one flash operation at most
+//     }
+//     ota_finish(&ota); // the rest is written, then the whole image read back and verified
+//     while (ota_busy(&ota)) err = ota_step(&ota);
+//     if (!err) err = ota_activate(&ota); // it boots next
+//
+// Nothing is erased before the first 288 bytes were judged. A sector is erased only when it is not
+// blank, one step ahead of the data. Until ota_activate() the device boots what it booted before,
+// whatever happens.
+//
+// Threads: none inside. Memory: ota_t, the caller's; it does not grow with the image. Time: a step is
+// bounded by one flash operation, or by reading and hashing 512 bytes.
+#ifndef OTA_H
+#define OTA_H
+
+#include "base.h"
+#include "crypto.h"
+#include "esp_image.h"
+#include "esp_partition.h"
+#include "flash.h"
+
+typedef enum {
+    OTA_OK = 0,
+    OTA_ERR_IMAGE,       // the image is refused or damaged: ota_t.image.err says why
+    OTA_ERR_TOO_LARGE,   // it does not fit the slot
+    OTA_ERR_INCOMPLETE,  // it ended before its own length
+    OTA_ERR_FLASH,       // the flash failed: ota_t.flash_err is the port's code
+    OTA_ERR_UNCONFIRMED, // the running application is not confirmed yet; the other slot is its only
+                         // fallback
+    OTA_ERR_EXHAUSTED,   // the boot record's sequence numbers are used up
+} ota_err_t;
+
+typedef struct {
+    const flash_t *flash;
+    const crypto_t *crypto;
+    const esp_layout_t *layout;
+    int running;        // slot that runs now, or OTA_FACTORY
+    uint16_t chip_id;   // images for other chips are refused
+    uint16_t chip_rev;  // revision * 100, as in the image header
+    uint16_t efuse_rev; // of the eFuse block
+} ota_cfg_t;
+
+typedef enum {
+    OTA_IDLE,     // nothing begun, or given up
+    OTA_OPEN,     // taking data
+    OTA_FLUSHING, // ota_finish() was called: the last bytes are being written
+    OTA_READBACK, // the whole image is being verified from flash
+    OTA_VERIFIED, // it is right: ota_activate() may be called
+    OTA_FAILED,   // the first error is kept in `err`
+} ota_phase_t;
+
+enum { OTA_PAGE = 256, OTA_BUF = 512 };
+
+/// Invariants: slot content below `at` is written; `fill` bytes at `at` wait in `buf`; at + fill <=
+/// slot size. Sectors below `erased` are blank from `at` on.
+typedef struct {
+    const ota_cfg_t *cfg;
+    ota_phase_t phase; // read
+    ota_err_t err;     // read: the first error since ota_begin()
+    int flash_err;     // read: the port's code, with OTA_ERR_FLASH
+    unsigned slot;     // read: the slot being written
+    uint32_t at;       // read: bytes of it written (READBACK: read)
+    uint32_t erased;   // bytes from the slot's start that are ready to be written
+    uint32_t fill;     // bytes in buf
+    bool retired;      // the slot's boot record is gone
+    esp_image_t image; // read: what is known of the image so far
+    uint8_t buf[OTA_BUF];
+} ota_t;
+
+/// Borrows cfg and what it points to for its whole life.
+void ota_init(ota_t *o, const ota_cfg_t *cfg);
+
+/// Starts an update of the slot after the running one; one that was under way is forgotten. `size`
+/// is the number of bytes to come, 0 if unknown. Touches nothing on flash.
+ota_err_t ota_begin(ota_t *o, uint32_t size);
+
+/// Takes up to `len` bytes and returns how many: all, unless a flash operation is due first
+/// (ota_step()). Bytes behind the image's own end (padding, a signature) are stored as well. 0
+/// after an error.
+size_t ota_write(ota_t *o, const void *data, size_t len);
+
+/// True once the image is complete by its own header.
+bool ota_complete(const ota_t *o);
+
+/// No more data will come: starts writing the rest and verifying everything. OTA_ERR_INCOMPLETE if
+/// there is too little.
+ota_err_t ota_finish(ota_t *o);
+
+/// True when ota_step() has something to do.
+bool ota_busy(const ota_t *o);
+
+/// Does one bounded piece of work. Returns the first error since ota_begin().
+ota_err_t ota_step(ota_t *o);
+
+/// Makes the verified image the one that boots next (state NEW: it must be confirmed, or the old
+/// one returns).
+ota_err_t ota_activate(ota_t *o);
+
+/// Gives up. The slot stays as it is, and nothing boots from it.
+void ota_abort(ota_t *o);
+
+/// The application works: it stays. Does nothing if it is confirmed already. Returns 0 or the
+/// flash's error.
+int ota_confirm(const ota_cfg_t *cfg);
+
+/// The application does not work: the next start takes the other one. Does nothing once it is
+/// confirmed.
+int ota_reject(const ota_cfg_t *cfg);
+
+#endif

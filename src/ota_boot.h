@@ -1,0 +1,38 @@
+// ota_boot.h - a bootloader's choice at power-on: the slot to start; cleans up after failed updates.
+// SPDX-License-Identifier: Apache-2.0
+//
+//     ota_boot_t boot;
+//     ota_boot_choose(&boot, &flash, &crypto, &layout, &chip);
+//     if (boot.slot == OTA_NOTHING) halt();
+//     jump_to(boot.slot); // if boot.on_trial, it must call ota_confirm() or ota_reject()
+//
+// Threads: none inside. Memory: ota_boot_t, about 700 bytes, may be on the stack. Time: reads and
+// hashes one image, more only if the first one is damaged; writes otadata only when there is
+// something to mend or to count.
+#ifndef OTA_BOOT_H
+#define OTA_BOOT_H
+
+#include "esp_image.h"
+#include "ota_select.h"
+
+typedef struct {
+    uint16_t id, rev, efuse_rev; // as in esp_image_cfg_t
+} ota_boot_chip_t;
+
+typedef struct {
+    int slot;      // read: slot to start, OTA_FACTORY, or OTA_NOTHING
+    bool on_trial; // read: it must call ota_confirm(), or the next start takes another one
+    int gave_up; // read: slot that was started, never confirmed, and is now rejected; OTA_NOTHING:
+                 // none
+    int damaged; // read: slot that should have started but whose image is not right; OTA_NOTHING:
+                 // none
+    esp_image_t image; // read: the chosen image (version, project)
+    uint8_t buf[256];
+} ota_boot_t;
+
+/// Chooses. A slot is started only after its whole image was verified. Flash errors while mending
+/// the boot record do not stop the boot: the next one tries again.
+void ota_boot_choose(ota_boot_t *b, const flash_t *flash, const crypto_t *crypto,
+                     const esp_layout_t *layout, const ota_boot_chip_t *chip);
+
+#endif

@@ -1,0 +1,223 @@
+// receiver.c - joins isotp, stream and ota on the device: see receiver.h.
+// SPDX-License-Identifier: Apache-2.0
+//
+//   IDLE, ERROR  transfer starts             ->  RECEIVING  STARTED
+//   RECEIVING    a new one starts            ->  RECEIVING  STARTED: the old one ends without a
+//   status message, because
+//                                                           the one who would read it now sends
+//                                                           something else
+//   RECEIVING    anything wrong              ->  ERROR      FAILED, status message
+//   RECEIVING    verified and activated      ->  DONE       COMPLETE, status message
+//   DONE         the status message has left ->  DONE       RESTART
+//   ERROR        the status message has left ->  IDLE
+#include "receiver.h"
+
+// --- Ends of a transfer ---
+
+static void end_transfer(receiver_t *r, receiver_state_t state, receiver_result_t result,
+                         usec_t now)
+{
+    r->state = state;
+    r->result = result;
+    ota_abort(&r->ota);
+    stream_stop(&r->stream);
+    isotp_refuse(&r->isotp, now);
+    r->status[0] = 'O';
+    r->status[1] = 'T';
+    r->status[2] = (uint8_t)result;
+    store_le32(&r->status[3], r->stream.total);
+    // Refused while an older status still waits for the driver: that one then carries this text.
+    (void)isotp_start(&r->isotp, r->status, sizeof r->status, now);
+}
+
+static receiver_events_t fail(receiver_t *r, receiver_result_t result, usec_t now)
+{
+    end_transfer(r, RECEIVER_ERROR, result, now);
+    return RECEIVER_FAILED;
+}
+
+static receiver_result_t result_of_image(esp_image_err_t err)
+{
+    switch (err) {
+    case ESP_IMAGE_OK:
+    case ESP_IMAGE_ERR_MAGIC: return RECEIVER_NOT_AN_IMAGE;
+    case ESP_IMAGE_ERR_CHIP: return RECEIVER_WRONG_CHIP;
+    case ESP_IMAGE_ERR_CHIP_REV: return RECEIVER_WRONG_REVISION;
+    case ESP_IMAGE_ERR_SEGMENTS:
+    case ESP_IMAGE_ERR_SEGMENT:
+    case ESP_IMAGE_ERR_SLOT:
+    case ESP_IMAGE_ERR_ENTRY: return RECEIVER_BAD_STRUCTURE;
+    case ESP_IMAGE_ERR_TOO_LARGE: return RECEIVER_TOO_LARGE;
+    case ESP_IMAGE_ERR_DESC: return RECEIVER_NO_DESCRIPTOR;
+    case ESP_IMAGE_ERR_NO_DIGEST: return RECEIVER_NO_DIGEST;
+    case ESP_IMAGE_ERR_CHECKSUM: return RECEIVER_BAD_CHECKSUM;
+    case ESP_IMAGE_ERR_DIGEST: return RECEIVER_BAD_DIGEST;
+    case ESP_IMAGE_ERR_TRUNCATED: return RECEIVER_INCOMPLETE;
+    case ESP_IMAGE_ERR_CRYPTO: return RECEIVER_CRYPTO;
+    }
+    return RECEIVER_NOT_AN_IMAGE;
+}
+
+static receiver_result_t result_of_ota(const ota_t *o)
+{
+    switch (o->err) {
+    case OTA_OK: return RECEIVER_OK;
+    case OTA_ERR_IMAGE: return result_of_image(o->image.err);
+    case OTA_ERR_TOO_LARGE: return RECEIVER_TOO_LARGE;
+    case OTA_ERR_INCOMPLETE: return RECEIVER_INCOMPLETE;
+    case OTA_ERR_FLASH: return RECEIVER_FLASH;
+    case OTA_ERR_UNCONFIRMED: return RECEIVER_UNCONFIRMED;
+    case OTA_ERR_EXHAUSTED: return RECEIVER_EXHAUSTED;
+    }
+    return RECEIVER_FLASH;
+}
+
+static receiver_result_t result_of_stream(stream_why_t why)
+{
+    switch (why) {
+    case STREAM_BROKEN: return RECEIVER_BROKEN;
+    case STREAM_SILENT: return RECEIVER_SILENT;
+    case STREAM_EXCESS: return RECEIVER_EXCESS;
+    case STREAM_OVERRUN: return RECEIVER_OVERRUN;
+    }
+    return RECEIVER_BROKEN;
+}
+
+// --- Events from below ---
+
+static receiver_events_t on_stream(receiver_t *r, stream_events_t ev, usec_t now)
+{
+    receiver_events_t events = RECEIVER_NONE;
+    if (ev & STREAM_FAILED) events |= fail(r, result_of_stream(r->stream.why), now);
+    if (ev & STREAM_FOREIGN) isotp_refuse(&r->isotp, now);
+    if (ev & STREAM_STARTED) {
+        events |= RECEIVER_STARTED;
+        r->state = RECEIVER_RECEIVING;
+        if (ota_begin(&r->ota, r->stream.size) != OTA_OK)
+            events |= fail(r, result_of_ota(&r->ota), now);
+    }
+    return events;
+}
+
+// A limit only where the ring cannot hold the message, and then one that never changes: some
+// senders believe the first flow control of a message only.
+static uint8_t block_size_for(const receiver_t *r, uint32_t message_len)
+{
+    const uint32_t room = r->stream.cap - STREAM_RESERVE;
+    if (r->cfg->block_size == 0 && message_len <= room) return 0;
+    const size_t largest = smaller(UINT8_MAX, room / 2 / 7);
+    return (uint8_t)(r->cfg->block_size ? smaller(r->cfg->block_size, largest) : largest);
+}
+
+static receiver_events_t on_isotp(receiver_t *r, isotp_events_t ev, usec_t now)
+{
+    const isotp_rx_t *rx = &r->isotp.rx;
+    stream_events_t stream = STREAM_NONE;
+    const bool failed = ev & ISOTP_RX_FAILED;
+    if (failed && !(ev & ISOTP_RX_BEGIN)) stream |= stream_break(&r->stream);
+    if (ev & ISOTP_RX_BEGIN) {
+        r->block_size = block_size_for(r, rx->len);
+        stream_begin(&r->stream, rx->len, failed);
+    }
+    if (ev & ISOTP_RX_DATA) stream |= stream_data(&r->stream, rx->data, rx->data_len);
+    if (ev & ISOTP_RX_END) stream |= stream_end(&r->stream, now);
+    receiver_events_t events = on_stream(r, stream, now);
+    if (ev & (ISOTP_SENT | ISOTP_TX_FAILED)) {
+        if (r->state == RECEIVER_DONE) events |= RECEIVER_RESTART;
+        if (r->state == RECEIVER_ERROR) r->state = RECEIVER_IDLE;
+    }
+    return events;
+}
+
+// The sender may go on when what it sends then will fit.
+static void grant(receiver_t *r, usec_t now)
+{
+    const uint32_t wanted = isotp_wanted(&r->isotp);
+    if (wanted == 0) return;
+    const uint32_t block = r->block_size ? (uint32_t)smaller(wanted, r->block_size * 7u) : wanted;
+    if (block <= stream_room(&r->stream)) isotp_proceed(&r->isotp, r->block_size, now);
+}
+
+// --- Work: from the ring to the flash, one operation at a time ---
+
+static void feed(receiver_t *r)
+{
+    const uint8_t *data;
+    uint32_t len, used;
+    while ((len = stream_peek(&r->stream, &data)) > 0) {
+        used = (uint32_t)ota_write(&r->ota, data, len);
+        if (used == 0) return;
+        stream_consume(&r->stream, used);
+    }
+}
+
+static bool all_fed(const receiver_t *r)
+{
+    return r->stream.state == STREAM_ENDING && r->stream.used == 0;
+}
+
+static receiver_events_t work(receiver_t *r, usec_t now)
+{
+    feed(r);
+    if (ota_step(&r->ota) == OTA_OK && r->ota.phase == OTA_OPEN && all_fed(r))
+        (void)ota_finish(&r->ota);
+    if (r->ota.phase == OTA_VERIFIED && ota_activate(&r->ota) == OTA_OK) {
+        end_transfer(r, RECEIVER_DONE, RECEIVER_OK, now);
+        return RECEIVER_COMPLETE;
+    }
+    return (r->ota.err == OTA_OK) ? RECEIVER_NONE : fail(r, result_of_ota(&r->ota), now);
+}
+
+static bool has_work(const receiver_t *r)
+{
+    const uint8_t *data;
+    if (r->state != RECEIVER_RECEIVING) return false;
+    return ota_busy(&r->ota) || all_fed(r) || stream_peek(&r->stream, &data) > 0;
+}
+
+// --- The one shape ---
+
+void receiver_init(receiver_t *r, const receiver_cfg_t *cfg, void *ring, uint32_t cap)
+{
+    memset(r, 0, sizeof *r);
+    r->cfg = cfg;
+    isotp_init(&r->isotp, &cfg->isotp);
+    stream_init(&r->stream, ring, cap);
+    ota_init(&r->ota, &cfg->ota);
+}
+
+receiver_events_t receiver_input(receiver_t *r, const can_frame_t *frame, usec_t now)
+{
+    const receiver_events_t events = on_isotp(r, isotp_input(&r->isotp, frame, now), now);
+    grant(r, now);
+    return events;
+}
+
+const can_frame_t *receiver_output(receiver_t *r, usec_t now)
+{
+    return isotp_output(&r->isotp, now);
+}
+
+void receiver_taken(receiver_t *r, usec_t now) { isotp_taken(&r->isotp, now); }
+
+receiver_events_t receiver_sent(receiver_t *r, usec_t now)
+{
+    return on_isotp(r, isotp_sent(&r->isotp, now), now);
+}
+
+void receiver_lost(receiver_t *r) { isotp_lost(&r->isotp); }
+
+usec_t receiver_deadline(const receiver_t *r)
+{
+    if (has_work(r)) return 0;
+    return sooner(isotp_deadline(&r->isotp), stream_deadline(&r->stream, ota_complete(&r->ota)));
+}
+
+receiver_events_t receiver_tick(receiver_t *r, usec_t now)
+{
+    receiver_events_t events = on_isotp(r, isotp_tick(&r->isotp, now), now);
+    events |= on_stream(r, stream_tick(&r->stream, ota_complete(&r->ota), now), now);
+    if (has_work(r)) events |= work(r, now);
+    grant(r, now);
+    return events;
+}

@@ -1,0 +1,100 @@
+// receiver.h - the whole device side: CAN frames in, a new firmware in the other slot out.
+// SPDX-License-Identifier: Apache-2.0
+//
+//     receiver_init(&r, &cfg, ring, sizeof ring);
+//     for (;;) {
+//         while (can_receive(&frame)) ev |= receiver_input(&r, &frame, now());
+//         ev |= receiver_tick(&r, now()); // one flash operation at most
+//         while ((out = receiver_output(&r, now())) && can_send(out)) ev |= receiver_sent(&r, now());
+//         if (ev & RECEIVER_RESTART) restart();
+//         sleep_until(receiver_deadline(&r)); // or a frame
+//     }
+//
+// Joins isotp, stream and ota, and knows nothing itself but the order of things. Frames must be taken
+// from the hardware while a flash operation blocks: by an interrupt, into a queue.
+//
+// Threads: none inside; one caller at a time. Memory: receiver_t and the ring, the caller's: they do
+// not grow with message or image. Time: receiver_input() is short, receiver_tick() bounded by one
+// flash operation.
+#ifndef RECEIVER_H
+#define RECEIVER_H
+
+#include "isotp.h"
+#include "ota.h"
+#include "stream.h"
+
+enum {
+    RECEIVER_NONE = 0,
+    RECEIVER_FAILED = 1,   // a transfer failed: receiver_t.result. The device runs on as before
+    RECEIVER_STARTED = 2,  // a transfer began (after FAILED, if both)
+    RECEIVER_COMPLETE = 4, // the new image is verified and boots next; the status is on its way
+    RECEIVER_RESTART = 8,  // the status message has left: restart now
+};
+typedef unsigned receiver_events_t;
+
+typedef enum { RECEIVER_IDLE, RECEIVER_RECEIVING, RECEIVER_DONE, RECEIVER_ERROR } receiver_state_t;
+
+/// Byte 2 of the status message: result and reason (docs/PROTOCOL.md, section 4). The high nibble
+/// is the kind.
+typedef enum {
+    RECEIVER_OK = 0x00,
+    // 0x1_: the image is refused
+    RECEIVER_NOT_AN_IMAGE = 0x10,
+    RECEIVER_WRONG_CHIP = 0x11,
+    RECEIVER_WRONG_REVISION = 0x12,
+    RECEIVER_BAD_STRUCTURE = 0x13,
+    RECEIVER_TOO_LARGE = 0x14,
+    RECEIVER_NO_DESCRIPTOR = 0x15,
+    RECEIVER_NO_DIGEST = 0x16,
+    RECEIVER_BAD_CHECKSUM = 0x17,
+    RECEIVER_BAD_DIGEST = 0x18,
+    RECEIVER_INCOMPLETE = 0x19,
+    // 0x2_: the transfer went wrong
+    RECEIVER_BROKEN = 0x20,
+    RECEIVER_SILENT = 0x21,
+    RECEIVER_EXCESS = 0x22,
+    RECEIVER_OVERRUN = 0x23,
+    // 0x3_: the device cannot
+    RECEIVER_FLASH = 0x30,
+    RECEIVER_UNCONFIRMED = 0x31,
+    RECEIVER_EXHAUSTED = 0x32,
+    RECEIVER_CRYPTO = 0x33,
+} receiver_result_t;
+
+enum {
+    RECEIVER_STATUS_LEN = 7
+}; // 'O' 'T' result, bytes of the image received (u32, little-endian)
+
+typedef struct {
+    isotp_cfg_t isotp;
+    ota_cfg_t ota;
+    uint8_t block_size; // BS we ask for, so that a sender with little memory can rest; 0: as large
+                        // as the ring allows
+} receiver_cfg_t;
+
+typedef struct {
+    const receiver_cfg_t *cfg;
+    receiver_state_t state;   // read
+    receiver_result_t result; // read: of the last transfer, with FAILED and COMPLETE
+    isotp_t isotp;            // read
+    stream_t stream;          // read
+    ota_t ota;                // read
+    uint8_t block_size;       // of the message that comes in
+    uint8_t status[RECEIVER_STATUS_LEN];
+} receiver_t;
+
+/// Borrows cfg and ring for its whole life. cap >= STREAM_RING_MIN bytes; 8 KiB keep the bus busy
+/// while flash is written, less makes the sender wait, and nothing is ever lost.
+void receiver_init(receiver_t *r, const receiver_cfg_t *cfg, void *ring, uint32_t cap);
+
+// The one shape: see isotp.h for what each verb promises.
+receiver_events_t receiver_input(receiver_t *r, const can_frame_t *frame, usec_t now);
+const can_frame_t *receiver_output(receiver_t *r, usec_t now);
+void receiver_taken(receiver_t *r, usec_t now);
+receiver_events_t receiver_sent(receiver_t *r, usec_t now);
+void receiver_lost(receiver_t *r);
+usec_t
+receiver_deadline(const receiver_t *r); // 0: there is work, call receiver_tick() again at once
+receiver_events_t receiver_tick(receiver_t *r, usec_t now);
+
+#endif

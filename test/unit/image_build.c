@@ -1,0 +1,52 @@
+// image_build.c - an image writer for tests, independent of the parser.
+// SPDX-License-Identifier: Apache-2.0
+#include "image_build.h"
+#include "vectors.h"
+
+image_spec_t image_spec(void)
+{
+    return (image_spec_t){ .chip_id = 5,
+                           .entry = 0x40380010,
+                           .hash_appended = 1,
+                           .segments = 2,
+                           .segment = { { 0x3C000020, 256 }, { 0x40380000, 64 } },
+                           .desc_magic = 0xABCD5432 };
+}
+
+static void put_desc(const image_spec_t *spec, uint8_t *p)
+{
+    store_le32(p, spec->desc_magic);
+    snprintf((char *)p + 16, 32, "%s", spec->version ? spec->version : "1.0");
+    snprintf((char *)p + 48, 32, "%s", spec->project ? spec->project : "test");
+    p[180] = spec->page_log2;
+}
+
+size_t image_build(const image_spec_t *spec, uint8_t *out)
+{
+    memset(out, 0, IMAGE_BUILD_CAP);
+    out[0] = 0xE9;
+    out[1] = (uint8_t)spec->segments;
+    store_le32(out + 4, spec->entry);
+    store_le16(out + 12, spec->chip_id);
+    out[23] = spec->hash_appended;
+    size_t at = 24;
+    uint8_t checksum = 0xEF;
+    for (unsigned i = 0; i < spec->segments && i <= ESP_IMAGE_SEGMENTS_MAX; i++) {
+        const esp_image_segment_t *s = &spec->segment[i];
+        store_le32(out + at, s->load);
+        store_le32(out + at + 4, s->len);
+        at += 8;
+        if (i == 0 && spec->desc_magic && s->len >= 256) put_desc(spec, out + at);
+        for (uint32_t k = 0; k < s->len; k++)
+            checksum ^= out[at + k];
+        at += s->len;
+    }
+    at |= 15;
+    out[at++] = checksum;
+    if (!spec->hash_appended) return at;
+    const crypto_t *crypto = vector_crypto();
+    const bool hashed = crypto->start(crypto->ctx, CRYPTO_SHA256) &&
+                        crypto->update(crypto->ctx, out, at) &&
+                        crypto->finish(crypto->ctx, out + at);
+    return hashed ? at + 32 : 0;
+}
