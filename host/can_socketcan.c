@@ -76,9 +76,12 @@ static bool is_usable(const can_socketcan_t *s, int fd, char *error, size_t cap)
         return false;
     }
     if (s->fd_frames && (ioctl(fd, SIOCGIFMTU, &r) || r.ifr_mtu < (int)CANFD_MTU)) {
-        bus_error(error, cap, "%s carries no CAN FD frames: set it up with `%s`, or leave out --fd",
-                  s->name,
-                  virtual ? "ip link set ... mtu 72" : "ip link set ... dbitrate 2000000 fd on");
+        const char *how = virtual ? "mtu 72" : "type can dbitrate 2000000 fd on";
+        bus_error(
+            error, cap,
+            "%s carries no CAN FD frames: take it down and `sudo ip link set %s %s`, or leave "
+            "out --fd",
+            s->name, s->name, how);
         return false;
     }
     return true;
