@@ -8,13 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-_Noreturn void assert_fail(const char *what, const char *file, int line)
-{
-    fprintf(stderr, "isotp-ota: %s:%d: broken promise: %s (a bug; please report it)\n", file, line,
-            what);
-    abort();
-}
-
 int command_usage(options_result_t result, const char *usage, const char *error,
                   const option_t *options, size_t count)
 {

@@ -1,6 +1,7 @@
 // cmd_info.c - isotp-ota info: explains a file.
 // SPDX-License-Identifier: Apache-2.0
 #include "command.h"
+#include "crypto_psa.h"
 #include "info.h"
 
 #include <stdlib.h>
@@ -18,7 +19,7 @@ int cmd_info(int argc, char **argv)
     };
     enum { COUNT = sizeof table / sizeof table[0] };
     const char *file = NULL;
-    char error[300];
+    char error[INFO_ERROR_CAP];
     const options_result_t parsed =
         options_parse(table, COUNT, argc, argv, &file, 1, error, sizeof error);
     const int code = command_usage(parsed, usage, error, table, COUNT);
@@ -26,7 +27,17 @@ int cmd_info(int argc, char **argv)
     uint32_t len;
     uint8_t *bytes = command_read_file(file, &len);
     if (!bytes) return EXIT_BAD_IMAGE;
-    const bool ok = info_print(stdout, json, bytes, len, error, sizeof error);
+    crypto_psa_t psa;
+    crypto_t crypto;
+    info_t *info = NULL;
+    if (crypto_psa_init(&psa, &crypto))
+        info = info_open(bytes, len, &crypto, error, sizeof error);
+    else
+        snprintf(error, sizeof error, "the crypto library did not start");
+    if (info && json) info_json(info, stdout);
+    if (info && !json) info_text(info, stdout);
+    const bool ok = info != NULL;
+    info_close(info);
     free(bytes);
     return ok ? EXIT_DONE : command_fail(EXIT_BAD_IMAGE, "%s: %s", file, error);
 }

@@ -148,11 +148,8 @@ void esp_text_image_why(const esp_image_t *im, char *text, size_t cap)
         append(text, cap, " (segment %u of %u)", im->seen, im->segments);
         break;
     case ESP_IMAGE_ERR_TOO_LARGE:
-        if (im->len > 0)
-            append(text, cap, ": it has %lu bytes,", (unsigned long)im->len);
-        else
-            append(text, cap, ":");
-        append(text, cap, " the slot %lu", (unsigned long)im->cfg.cap);
+        append(text, cap, " of %lu bytes", (unsigned long)im->cfg.cap);
+        if (im->len > 0) append(text, cap, ": it has %lu", (unsigned long)im->len);
         break;
     case ESP_IMAGE_ERR_ENTRY: append(text, cap, " (0x%08lx)", (unsigned long)im->entry); break;
     case ESP_IMAGE_ERR_TRUNCATED:

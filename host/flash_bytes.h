@@ -1,4 +1,4 @@
-// flash_bytes.h - a read-only flash_t over bytes in memory, for tools that look into a flash image.
+// flash_bytes.h - a flash_t over bytes in memory, for tools that look into a flash image.
 // SPDX-License-Identifier: Apache-2.0
 //
 //     flash_bytes_t bytes;
@@ -12,13 +12,19 @@
 
 #include "flash.h"
 
+enum { FLASH_BYTES_SECTOR = 4096 };
+
 typedef struct {
     const uint8_t *p; // private
+    uint8_t *w;
     uint32_t len;
 } flash_bytes_t;
 
-/// Fills in `out`: a flash of `len` bytes with sectors of 4096. Borrows `bytes` and `p`. Writing to
-/// it fails.
+/// Fills in `out`: a flash of `len` bytes, a multiple of FLASH_BYTES_SECTOR. Borrows `bytes` and
+/// `p`. Writing to it fails.
 void flash_bytes_init(flash_bytes_t *bytes, const uint8_t *p, uint32_t len, flash_t *out);
+
+/// The same for bytes that may be written: programming clears bits, erasing sets a sector to 0xFF.
+void flash_bytes_init_writable(flash_bytes_t *bytes, uint8_t *p, uint32_t len, flash_t *out);
 
 #endif

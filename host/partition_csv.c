@@ -465,12 +465,12 @@ static int write_table(csv_t *csv, uint8_t *table)
     return hashed ? 0 : fail(csv, NULL, "the hash library failed");
 }
 
-int partition_csv_parse(const partition_csv_cfg_t *cfg, const void *text, size_t len,
-                        uint8_t table[ESP_PARTITION_TABLE_LEN], char *error, size_t cap)
+bool partition_csv_parse(const partition_csv_cfg_t *cfg, const void *text, size_t len,
+                         uint8_t table[ESP_PARTITION_TABLE_LEN], char *error, size_t cap)
 {
     csv_t *csv = calloc(1, sizeof *csv);
     char *utf8 = utf8_decode(text, len);
-    int rc = -1;
+    bool done = false;
     if (cap > 0) error[0] = 0;
     if (csv) {
         csv->cfg = cfg;
@@ -483,11 +483,11 @@ int partition_csv_parse(const partition_csv_cfg_t *cfg, const void *text, size_t
         else if (cfg->bootloader_at && *cfg->bootloader_at >= csv->table_at)
             (void)fail(csv, NULL, "the bootloader must lie below the partition table");
         else if (!parse_lines(csv, utf8) && !place(csv) && !check(csv))
-            rc = write_table(csv, table);
+            done = write_table(csv, table) == 0;
         for (unsigned i = 0; i < csv->rows; i++)
             free(csv->row[i].name);
     }
     free(utf8);
     free(csv);
-    return rc;
+    return done;
 }

@@ -30,9 +30,9 @@ typedef struct {
 
 enum { PARTITION_CSV_ERROR_CAP = 320 };
 
-/// Reads the `len` bytes of a CSV file and writes the table. Returns 0, or -1: `error` then holds
-/// one line without a newline that says where and what is wrong, and what to do.
-int partition_csv_parse(const partition_csv_cfg_t *cfg, const void *text, size_t len,
-                        uint8_t table[ESP_PARTITION_TABLE_LEN], char *error, size_t cap);
+/// Reads the `len` bytes of a CSV file and writes the table. False: `error` holds one line without a
+/// newline that says where and what is wrong, and what to do.
+bool partition_csv_parse(const partition_csv_cfg_t *cfg, const void *text, size_t len,
+                         uint8_t table[ESP_PARTITION_TABLE_LEN], char *error, size_t cap);
 
 #endif

@@ -18,8 +18,8 @@ typedef uint64_t usec_t;
 #define ASSERT(x) ((void)sizeof(x))
 #else
 #define ASSERT(x) ((x) ? (void)0 : assert_fail(#x, __FILE__, __LINE__))
-_Noreturn void assert_fail(const char *what, const char *file, int line); // the port provides it
 #endif
+_Noreturn void assert_fail(const char *what, const char *file, int line); // the port provides it
 
 static inline size_t smaller(size_t a, size_t b) { return (a < b) ? a : b; }
 

@@ -170,7 +170,8 @@ void stream_begin(stream_t *s, uint32_t len, bool broke)
     s->message_at = 0;
     s->broke = broke && s->state == STREAM_RECEIVING;
     s->foreign = s->state == STREAM_ENDING;
-    s->judging = !s->foreign;
+    const bool only_a_header_came = s->state == STREAM_RECEIVING && s->total == 0 && !s->broke;
+    s->judging = !s->foreign && !only_a_header_came;
 }
 
 static bool too_much(const stream_t *s)

@@ -12,20 +12,20 @@
 static uint8_t table[ESP_PARTITION_TABLE_LEN];
 static char error[PARTITION_CSV_ERROR_CAP];
 
-static int parse_with(partition_csv_cfg_t cfg, const char *text, size_t len)
+static bool parse_with(partition_csv_cfg_t cfg, const char *text, size_t len)
 {
     cfg.crypto = vector_crypto();
     return partition_csv_parse(&cfg, text, len, table, error, sizeof error);
 }
 
-static int parse(const char *text)
+static bool parse(const char *text)
 {
     return parse_with((partition_csv_cfg_t){ 0 }, text, strlen(text));
 }
 
 static void assert_error(const char *text, const char *want)
 {
-    assert_int_equal(parse(text), -1);
+    assert_false(parse(text));
     assert_string_equal(error, want);
 }
 
@@ -40,7 +40,7 @@ static void assert_file(partition_csv_cfg_t cfg, const char *csv, const char *bi
     uint8_t *text = vector_load(path, &csv_len);
     snprintf(path, sizeof path, "%s/parttable/%s.bin", VECTORS, bin);
     uint8_t *want = vector_load(path, &bin_len);
-    assert_int_equal(parse_with(cfg, (const char *)text, csv_len), 0);
+    assert_true(parse_with(cfg, (const char *)text, csv_len));
     assert_int_equal(bin_len, sizeof table);
     assert_memory_equal(table, want, sizeof table);
     free(text);
@@ -98,10 +98,9 @@ static void read_options(csv_case_t *c, char *text)
 
 static void check_case(const csv_case_t *c)
 {
-    const int rc = parse_with(c->cfg, c->csv, c->csv_len);
-    if ((rc == 0) != (c->rc == 0))
-        fail_msg("%s: %d (%s), the generator %ld", c->name, rc, error, c->rc);
-    if (rc != 0) {
+    const bool ok = parse_with(c->cfg, c->csv, c->csv_len);
+    if (ok != (c->rc == 0)) fail_msg("%s: %d (%s), the generator %ld", c->name, ok, error, c->rc);
+    if (!ok) {
         if (!error[0] || strchr(error, '\n')) fail_msg("%s: no clear error: %s", c->name, error);
         return;
     }
@@ -158,7 +157,7 @@ static void assert_size_of_first(const char *word, uint32_t want)
 {
     char text[128];
     snprintf(text, sizeof text, "a,data,0x40,,%s\n", word);
-    if (parse(text)) fail_msg("%s: %s", word, error);
+    if (!parse(text)) fail_msg("%s: %s", word, error);
     assert_int_equal(load_le32(table + 8), want);
 }
 
@@ -204,7 +203,7 @@ static void numbers_are_written_as_in_python(void **state)
         char text[128];
         snprintf(text, sizeof text, "a,data,0x40,,%s\n", wrong[i]);
         const bool zero = strcmp(wrong[i], "-0") == 0; // Python's -0 is 0, and no "up to"
-        assert_int_equal(parse(text), zero ? 0 : -1);
+        assert_int_equal(parse(text), zero);
     }
 }
 
@@ -230,7 +229,7 @@ static void all_encodings_with_a_byte_order_mark_are_read(void **state)
             text[len + (big ? width[i] - 1 : 0)] = c;
             len += width[i];
         }
-        assert_int_equal(parse_with((partition_csv_cfg_t){ 0 }, text, len), 0);
+        assert_true(parse_with((partition_csv_cfg_t){ 0 }, text, len));
         assert_memory_equal(table + 12, "n\xC3\xA4\0", 4);
     }
 }
@@ -243,7 +242,7 @@ static void a_character_outside_the_basic_plane_is_a_surrogate_pair(void **state
         "6\0"
         "4\0,\0,\0"
         "4\0K\0";
-    assert_int_equal(parse_with((partition_csv_cfg_t){ 0 }, pair, sizeof pair - 1), 0);
+    assert_true(parse_with((partition_csv_cfg_t){ 0 }, pair, sizeof pair - 1));
     assert_memory_equal(table + 12, "\xF0\x9F\x98\x80\0", 5);
 }
 
@@ -269,7 +268,7 @@ static void what_is_not_text_is_refused(void **state)
                     "a\0\0\0",
                     6 } };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_int_equal(parse_with((partition_csv_cfg_t){ 0 }, cases[i].p, cases[i].len), -1);
+        assert_false(parse_with((partition_csv_cfg_t){ 0 }, cases[i].p, cases[i].len));
         assert_string_equal(
             error, "not a text file: a CSV file is UTF-8, or UTF-16 with a byte order mark");
     }
@@ -278,14 +277,14 @@ static void what_is_not_text_is_refused(void **state)
 static void every_line_end_and_white_space_of_unicode_counts(void **state)
 {
     (void)state;
-    assert_int_equal(parse("# c\xE2\x80\xA8"
-                           "a,data,64,,4K\xC2\x85"
-                           "b,data,65,,4K\r\rc,data,66,,4K\f"),
-                     0);
+    assert_true(
+        parse("# c\xE2\x80\xA8"
+              "a,data,64,,4K\xC2\x85"
+              "b,data,65,,4K\r\rc,data,66,,4K\f"));
     assert_int_equal(table[67], 66);
-    assert_int_equal(parse("\xE3\x80\x80"
-                           "a\xC2\xA0,data ,\t64\x1F,,4K"),
-                     0);
+    assert_true(
+        parse("\xE3\x80\x80"
+              "a\xC2\xA0,data ,\t64\x1F,,4K"));
     assert_memory_equal(table + 12, "a\0", 2);
     assert_error(
         "a,data,64,,4K\r\n\r\nb,foo,65,,4K",
@@ -300,14 +299,13 @@ static void variables_of_the_environment_are_put_in(void **state)
     unsetenv("CSV_TEST_NONE");
     assert_size_of_first("$CSV_TEST_SIZE", 8192);
     assert_size_of_first("${CSV_TEST_SIZE}", 8192);
-    assert_int_equal(parse("$CSV_TEST_ROW,,4K\n"), 0);
+    assert_true(parse("$CSV_TEST_ROW,,4K\n"));
     assert_error("$CSV_TEST_NONE,data,64,,4K\n",
                  "line 1: the environment has no variable CSV_TEST_NONE");
-    assert_int_equal(parse("a$CSV_TEST_NONE,data,64,,4K\n"),
-                     0); // as the generator does: left as it is
+    assert_true(parse("a$CSV_TEST_NONE,data,64,,4K\n")); // as the generator does: left as it is
     assert_memory_equal(table + 12, "a$CSV_TEST_NONE\0", 16);
-    assert_int_equal(parse("a${,data,64,,4K\n"), 0);
-    assert_int_equal(parse("$,data,64,,4K\n"), 0);
+    assert_true(parse("a${,data,64,,4K\n"));
+    assert_true(parse("$,data,64,,4K\n"));
     unsetenv("CSV_TEST_SIZE");
     unsetenv("CSV_TEST_ROW");
 }
@@ -361,7 +359,7 @@ static void a_short_error_buffer_is_filled_and_ended(void **state)
     for (size_t cap = 1; cap < 20; cap++) {
         char small[20];
         memset(small, 'x', sizeof small);
-        assert_int_equal(partition_csv_parse(&cfg, "a,foo", 5, table, small, cap), -1);
+        assert_false(partition_csv_parse(&cfg, "a,foo", 5, table, small, cap));
         assert_int_equal(strlen(small), cap - 1);
     }
 }
@@ -386,14 +384,13 @@ static void bootloaders_of_every_kind_get_their_place(void **state)
     const partition_csv_cfg_t cfg = { .bootloader_at = &primary, .recovery_at = &recovery };
     static const char csv[] =
         "b,bootloader,primary,,\no,bootloader,ota,,\nr,bootloader,recovery,,\n";
-    assert_int_equal(parse_with(cfg, csv, sizeof csv - 1), 0);
+    assert_true(parse_with(cfg, csv, sizeof csv - 1));
     assert_int_equal(load_le32(table + 4), 0x2000);
     assert_int_equal(load_le32(table + 8), 0x6000);
     assert_int_equal(load_le32(table + 36), 0x9000); // placed like any other
     assert_int_equal(load_le32(table + 68), 0x3F0000);
     const uint32_t high = 0x8000;
-    assert_int_equal(
-        parse_with((partition_csv_cfg_t){ .bootloader_at = &high }, csv, sizeof csv - 1), -1);
+    assert_false(parse_with((partition_csv_cfg_t){ .bootloader_at = &high }, csv, sizeof csv - 1));
     assert_string_equal(error, "the bootloader must lie below the partition table");
 }
 
@@ -403,7 +400,7 @@ static void what_it_writes_is_a_table_to_the_device(void **state)
     static uint8_t memory[0x100000];
     static const char csv[] =
         "nvs,data,nvs,,24K\notadata,data,ota,,8K\nota_0,app,ota_0,,256K\nota_1,app,ota_1,,256K\n";
-    assert_int_equal(parse(csv), 0);
+    assert_true(parse(csv));
     memset(memory, 0xFF, sizeof memory);
     memcpy(memory + ESP_PARTITION_TABLE_AT, table, sizeof table);
     flash_bytes_t bytes;

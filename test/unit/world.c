@@ -1,0 +1,214 @@
+// world.c - a device and a sender in virtual time: see world.h.
+// SPDX-License-Identifier: Apache-2.0
+#include "world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { FRAME_TIME = 230, SECTOR = 4096 };
+
+// --- Flash ---
+
+static int nor_read(void *ctx, uint32_t at, void *p, uint32_t len)
+{
+    const world_flash_t *f = ctx;
+    assert_true(at <= WORLD_FLASH && len <= WORLD_FLASH - at);
+    memcpy(p, &f->mem[at], len);
+    return 0;
+}
+
+static int nor_prog(void *ctx, uint32_t at, const void *p, uint32_t len)
+{
+    world_flash_t *f = ctx;
+    const uint8_t *bytes = p;
+    assert_true(at % FLASH_UNIT == 0 && len % FLASH_UNIT == 0 && len > 0);
+    assert_true(at % 256 + len <= 256);
+    assert_true(at >= WORLD_OTADATA && at <= WORLD_FLASH && len <= WORLD_FLASH - at);
+    *f->clock += f->program_time;
+    f->programs++;
+    if (f->erases + f->programs == f->fail_at) return 77;
+    for (uint32_t i = 0; i < len; i++) {
+        assert_int_equal(f->mem[at + i] & bytes[i], bytes[i]); // only an erase makes ones
+        f->mem[at + i] = bytes[i];
+    }
+    return 0;
+}
+
+static int nor_erase(void *ctx, uint32_t at)
+{
+    world_flash_t *f = ctx;
+    assert_true(at % SECTOR == 0 && at >= WORLD_OTADATA && at < WORLD_FLASH);
+    *f->clock += f->erase_time;
+    f->erases++;
+    if (f->erases + f->programs == f->fail_at) return 77;
+    memset(&f->mem[at], 0xFF, SECTOR);
+    return 0;
+}
+
+// --- Life ---
+
+uint8_t *world_vector(const char *name, uint32_t *len)
+{
+    char path[512];
+    snprintf(path, sizeof path, VECTORS "/image/%s", name);
+    FILE *file = fopen(path, "rb");
+    if (!file) fail_msg("%s is missing", path);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    *len = (uint32_t)ftell(file);
+    rewind(file);
+    uint8_t *bytes = malloc(*len);
+    assert_non_null(bytes);
+    assert_int_equal(fread(bytes, 1, *len, file), *len);
+    fclose(file);
+    return bytes;
+}
+
+int world_boot(world_t *w)
+{
+    ota_boot_choose(&w->boot, &w->flash, &w->crypto, &w->layout, &w->chip);
+    assert_true(w->boot.slot >= 0);
+    w->receiver_cfg.ota.running = w->boot.slot;
+    receiver_init(&w->receiver, &w->receiver_cfg, w->ring, w->ring_cap);
+    if (w->boot.on_trial) assert_int_equal(ota_confirm(&w->receiver_cfg.ota), 0);
+    w->events = 0;
+    return w->boot.slot;
+}
+
+void world_init(world_t *w, const char *image, uint32_t ring_cap)
+{
+    static const isotp_cfg_t standard = ISOTP_CFG_DEFAULT;
+    memset(w, 0, sizeof *w);
+    memset(w->nor.mem, 0xFF, sizeof w->nor.mem);
+    w->nor.clock = &w->now;
+    w->flash = (flash_t){ .ctx = &w->nor,
+                          .size = WORLD_FLASH,
+                          .sector_size = SECTOR,
+                          .read = nor_read,
+                          .prog = nor_prog,
+                          .erase = nor_erase };
+    assert_true(crypto_psa_init(&w->psa, &w->crypto));
+    w->layout.otadata_at = WORLD_OTADATA;
+    w->layout.slots = 2;
+    w->layout.slot[0] = (esp_extent_t){ 0x10000, WORLD_SLOT };
+    w->layout.slot[1] = (esp_extent_t){ 0x10000 + WORLD_SLOT, WORLD_SLOT };
+    w->chip = (ota_boot_chip_t){ .id = 5, .rev = 3, .efuse_rev = 100 };
+    w->receiver_cfg.isotp = standard;
+    w->receiver_cfg.isotp.tx_id = 0x7E8;
+    w->receiver_cfg.isotp.rx_id = 0x7E0;
+    w->receiver_cfg.ota = (ota_cfg_t){ .flash = &w->flash,
+                                       .crypto = &w->crypto,
+                                       .layout = &w->layout,
+                                       .chip_id = w->chip.id,
+                                       .chip_rev = w->chip.rev,
+                                       .efuse_rev = w->chip.efuse_rev };
+    w->sender_cfg = standard;
+    w->sender_cfg.tx_id = 0x7E0;
+    w->sender_cfg.rx_id = 0x7E8;
+    w->ring_cap = ring_cap;
+    isotp_init(&w->sender, &w->sender_cfg);
+    uint32_t len;
+    uint8_t *bytes = world_vector(image, &len);
+    memcpy(&w->nor.mem[w->layout.slot[0].at], bytes, len);
+    free(bytes);
+    assert_int_equal(world_boot(w), 0);
+}
+
+// --- Time ---
+
+static isotp_events_t to_sender(world_t *w, const can_frame_t *f)
+{
+    if (f->data[0] == 0x31) w->waits++;
+    const isotp_events_t ev = isotp_input(&w->sender, f, w->now);
+    if (ev & ISOTP_RX_END) {
+        w->statuses++;
+        assert_int_equal(w->sender.rx.len, RECEIVER_STATUS_LEN);
+        memcpy(w->status, w->sender.rx.data, RECEIVER_STATUS_LEN);
+    }
+    return ev;
+}
+
+// One turn: at most one frame each way, one tick each.
+static isotp_events_t turn(world_t *w, bool sender_alive, bool *idle)
+{
+    isotp_events_t ev = ISOTP_NONE;
+    *idle = true;
+    const can_frame_t *f = receiver_output(&w->receiver, w->now);
+    if (f) {
+        const can_frame_t frame = *f;
+        *idle = false;
+        w->now += FRAME_TIME;
+        w->frames++;
+        w->events |= receiver_sent(&w->receiver, w->now);
+        if (sender_alive) ev |= to_sender(w, &frame);
+    }
+    f = sender_alive ? isotp_output(&w->sender, w->now) : NULL;
+    if (f) {
+        const can_frame_t frame = *f;
+        *idle = false;
+        w->now += FRAME_TIME;
+        w->frames++;
+        ev |= isotp_sent(&w->sender, w->now);
+        w->events |= receiver_input(&w->receiver, &frame, w->now);
+    }
+    w->events |= receiver_tick(&w->receiver, w->now);
+    if (sender_alive) ev |= isotp_tick(&w->sender, w->now);
+    if (receiver_deadline(&w->receiver) <= w->now) *idle = false;
+    return ev;
+}
+
+static usec_t next_deadline(const world_t *w, bool sender_alive)
+{
+    const usec_t device = receiver_deadline(&w->receiver);
+    return sender_alive ? sooner(device, isotp_deadline(&w->sender)) : device;
+}
+
+static isotp_events_t run(world_t *w, usec_t until, bool sender_alive, isotp_events_t stop_at)
+{
+    isotp_events_t seen = ISOTP_NONE;
+    for (unsigned turns = 0; w->now < until; turns++) {
+        bool idle;
+        if (turns > 2000000) fail_msg("the world does not come to rest");
+        seen |= turn(w, sender_alive, &idle);
+        if (seen & stop_at) return seen;
+        if (idle) w->now = later(w->now, sooner(until, next_deadline(w, sender_alive)));
+    }
+    return seen;
+}
+
+void world_run(world_t *w, usec_t duration) { (void)run(w, w->now + duration, true, 0); }
+
+bool world_send(world_t *w, const void *message, uint32_t len)
+{
+    assert_true(isotp_start(&w->sender, message, len, w->now));
+    return run(w, w->now + 600000 * USEC_MS, true, ISOTP_SENT | ISOTP_TX_FAILED) & ISOTP_SENT;
+}
+
+void world_send_part(world_t *w, const void *message, uint32_t len, unsigned frames)
+{
+    bool idle;
+    assert_true(isotp_start(&w->sender, message, len, w->now));
+    while (w->sender.tx.at < 6 + 7 * frames)
+        (void)turn(w, true, &idle);
+    isotp_init(&w->sender, &w->sender_cfg);
+}
+
+void world_frame(world_t *w, const void *data, uint8_t len)
+{
+    can_frame_t f = { .id = 0x7E0, .len = len };
+    memcpy(f.data, data, len);
+    w->now += FRAME_TIME;
+    w->events |= receiver_input(&w->receiver, &f, w->now);
+}
+
+void world_transfer(world_t *w, const void *bytes, uint32_t len, uint32_t message_len)
+{
+    const unsigned before = w->statuses;
+    for (uint32_t at = 0; at < len && w->statuses == before; at += message_len) {
+        const uint32_t n = (uint32_t)smaller(message_len, len - at);
+        if (!world_send(w, (const uint8_t *)bytes + at, n)) break;
+    }
+}
