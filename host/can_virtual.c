@@ -172,9 +172,8 @@ static int join(can_virtual_t *v, usec_t deadline, char *error, size_t cap)
     struct sockaddr_un a;
     const socklen_t len = address(v, &a);
     const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int err = 0;
     if (fd < 0 || connect(fd, (const struct sockaddr *)&a, len)) {
-        err = errno;
+        int err = errno;
         if (fd >= 0) close(fd);
         if (err == ECONNREFUSED) err = start_hub(&a, len);
         if (err == 0 || err == EAGAIN || err == EINTR) return -2;

@@ -1,5 +1,5 @@
-// test_can_virtual.c - the virtual bus with real sockets: several nodes here, some in processes of
-// their own. SPDX-License-Identifier: Apache-2.0
+// test_can_virtual.c - the virtual bus with real sockets: nodes here and in other processes.
+// SPDX-License-Identifier: Apache-2.0
 #include "bus.h"
 #include "can_bits.h"
 #include <errno.h>
@@ -375,11 +375,11 @@ static void the_data_phase_of_fd_frames_has_its_own_rate(void **state)
     usec_t begin = clock_us();
     assert_true(bus_send(a, &fast));
     expect_sent(a);
-    assert_true(clock_us() - begin >= fast_bits.nominal * 100U + fast_bits.data);
+    assert_true(clock_us() - begin >= (usec_t)fast_bits.nominal * 100U + fast_bits.data);
     begin = clock_us();
     assert_true(bus_send(a, &slow));
     expect_sent(a);
-    assert_true(clock_us() - begin >= can_bits(&slow).nominal * 100U);
+    assert_true(clock_us() - begin >= (usec_t)can_bits(&slow).nominal * 100U);
     bus_close(a);
     bus_close(b);
 }
