@@ -232,7 +232,7 @@ static uint8_t tx_header(const isotp_tx_t *tx, uint8_t pci[6])
         return 1;
     }
     if (tx->len <= SF_MAX) {
-        pci[0] = (uint8_t)(PCI_SF << 4 | tx->len);
+        pci[0] = (uint8_t)tx->len; // the type, PCI_SF, is 0
         return 1;
     }
     if (tx->len < FF_ESCAPE_MIN) {
