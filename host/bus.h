@@ -2,10 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     char error[256];
-//     bus_t *bus = bus_open(&(bus_cfg_t){ .channel = "virtual:demo?bitrate=500000" }, error, sizeof
-//     error); if (!bus) ...                                  // error holds one line if
-//     (bus_send(bus, &frame)) ...                 // taken; BUS_SENT reports when it has left while
-//     ((event = bus_recv(bus, &frame)) != BUS_NONE) ...
+//     const bus_cfg_t cfg = { .channel = "virtual:demo?bitrate=500000" };
+//     bus_t *bus = bus_open(&cfg, error, sizeof error);
+//     if (!bus) ...                   // error holds one line
+//     if (bus_send(bus, &frame)) ...  // taken; BUS_SENT reports when it has left
+//     while ((event = bus_recv(bus, &frame)) != BUS_NONE) ...
 //
 // Threads: none inside, one caller at a time. Nothing here blocks but bus_open() (at most a second)
 // and, while the bus is gone, the calls after BUS_DOWN: every 100 ms one of them tries to open it
@@ -18,17 +19,15 @@
 typedef struct bus bus_t;
 
 typedef struct {
-    const char *interface; // "virtual", "socketcan", "slcan" as in python-can, NULL: the channel's
-                           // form tells
+    const char *interface; // "virtual", "socketcan", "slcan"; NULL: the channel's form tells
     const char *channel;   // "virtual:NAME[?bitrate=N[&dbitrate=N]]", "can0", "/dev/ttyACM0"
-    uint32_t
-        bitrate; // bit/s, 0: as the channel says, or as it is. SocketCAN: `ip link` sets it, not we
-    bool fd;     // FD frames will be sent: refuse an adapter that cannot
+    uint32_t bitrate;      // bit/s, 0: as the channel says, or as it is; socketcan: not used
+    bool fd;               // FD frames will be sent: refuse an adapter that cannot
 } bus_cfg_t;
 
 /// Opens a bus. What `cfg` leaves out (NULL, 0) comes from the environment: CAN_INTERFACE,
-/// CAN_CHANNEL, CAN_BITRATE. NULL: `error` holds one line without a newline: what is wrong, where,
-/// what to do.
+/// CAN_CHANNEL, CAN_BITRATE. The bit rate of a socketcan interface is set with `ip link`, not here.
+/// NULL: `error` holds one line without a newline: what is wrong, where, what to do.
 bus_t *bus_open(const bus_cfg_t *cfg, char *error, size_t cap);
 void bus_close(bus_t *bus); // NULL is fine
 

@@ -76,9 +76,12 @@ static bool is_usable(const can_socketcan_t *s, int fd, char *error, size_t cap)
         return false;
     }
     if (s->fd_frames && (ioctl(fd, SIOCGIFMTU, &r) || r.ifr_mtu < (int)CANFD_MTU)) {
-        bus_error(error, cap, "%s carries no CAN FD frames: set it up with `%s`, or leave out --fd",
-                  s->name,
-                  virtual ? "ip link set ... mtu 72" : "ip link set ... dbitrate 2000000 fd on");
+        const char *how = virtual ? "mtu 72" : "type can dbitrate 2000000 fd on";
+        bus_error(
+            error, cap,
+            "%s carries no CAN FD frames: take it down and `sudo ip link set %s %s`, or leave "
+            "out --fd",
+            s->name, s->name, how);
         return false;
     }
     return true;
@@ -158,19 +161,20 @@ static bus_event_t receive(void *self, int fd, can_frame_t *frame)
             if (s->under_way > 0) s->under_way--;
             return BUS_SENT;
         }
-        if (f.can_id & CAN_ERR_FLAG)
-            return BUS_DOWN; // the filter lets bus-off through, nothing else
+        if (f.can_id & CAN_ERR_FLAG) return BUS_DOWN; // only bus-off passes the filter
         if (can_kernel_decode(&f, (size_t)got, frame)) return BUS_FRAME;
     }
 }
 
 static bool transmit(void *self, int fd, const can_frame_t *frame)
 {
-    (void)self;
+    can_socketcan_t *s = self;
     struct canfd_frame f;
     const size_t len = can_kernel_encode(frame, &f);
-    return send(fd, &f, len, MSG_DONTWAIT | MSG_NOSIGNAL) >=
-           0; // ENOBUFS: the interface's queue is full
+    // ENOBUFS: the queue of the interface is full.
+    if (send(fd, &f, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return false;
+    s->under_way++;
+    return true;
 }
 
 const bus_driver_t can_socketcan_driver = {

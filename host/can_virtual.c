@@ -1,5 +1,5 @@
-// can_virtual.c - driver of the virtual bus: processes of one user on one machine, no hardware, no
-// privileges. SPDX-License-Identifier: Apache-2.0
+// can_virtual.c - driver of the virtual bus: a CAN bus between processes, without hardware.
+// SPDX-License-Identifier: Apache-2.0
 //
 // Opening is one loop that closes every race: connect; if nobody listens, bind the address and fork
 // the hub; if another was faster, connect again. A node is on the bus when the hub has answered its
@@ -93,8 +93,8 @@ static void *create(const bus_cfg_t *cfg, char *error, size_t cap)
 
 static socklen_t address(const can_virtual_t *v, struct sockaddr_un *a)
 {
-    *a = (struct sockaddr_un){ .sun_family =
-                                   AF_UNIX }; // the first byte of the path stays 0: abstract
+    // The first byte of the path stays 0, which makes the address abstract: no file, nothing to clean up.
+    *a = (struct sockaddr_un){ .sun_family = AF_UNIX };
     const int len = snprintf(a->sun_path + 1, sizeof a->sun_path - 1, "isotp-ota/%u/%s",
                              (unsigned)getuid(), v->name);
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
@@ -172,9 +172,8 @@ static int join(can_virtual_t *v, usec_t deadline, char *error, size_t cap)
     struct sockaddr_un a;
     const socklen_t len = address(v, &a);
     const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int err = 0;
     if (fd < 0 || connect(fd, (const struct sockaddr *)&a, len)) {
-        err = errno;
+        int err = errno;
         if (fd >= 0) close(fd);
         if (err == ECONNREFUSED) err = start_hub(&a, len);
         if (err == 0 || err == EAGAIN || err == EINTR) return -2;

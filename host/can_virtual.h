@@ -1,5 +1,5 @@
-// can_virtual.h - driver of the virtual bus: processes of one user on one machine, no hardware, no
-// privileges. SPDX-License-Identifier: Apache-2.0
+// can_virtual.h - driver of the virtual bus: a CAN bus between processes, without hardware.
+// SPDX-License-Identifier: Apache-2.0
 //
 // Channel: virtual:NAME[?bitrate=N[&dbitrate=N]], NAME 1..64 characters of A-Z a-z 0-9 _ . -
 //

@@ -96,7 +96,7 @@ typedef struct {
     uint8_t limits[5]; // eFuse block revisions, MMU page size
 } esp_image_t;
 
-_Static_assert(sizeof(void *) > 4 || sizeof(esp_image_t) <= 352, "RAM budget: docs/BUDGET.md");
+_Static_assert(sizeof(void *) > 4 || sizeof(esp_image_t) <= 352, "RAM budget");
 
 /// Begins an image. Copies cfg; borrows crypto until finish or an error, and must have it alone.
 void esp_image_init(esp_image_t *im, const esp_image_cfg_t *cfg, const crypto_t *crypto);

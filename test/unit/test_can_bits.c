@@ -28,30 +28,30 @@ static void classic_lengths_are_those_of_can_utils(void **state)
     // million random frames both agreed; these are the shortest and the longest it found for each
     // length.
     static const struct {
-        bool ext;
         uint32_t id;
+        uint32_t bits;
         uint8_t len;
         uint8_t value;
-        uint32_t bits;
+        bool ext;
     } vectors[] = {
-        { false, 0x4BC, 0, 0x00, 48 },      { false, 0x000, 0, 0x00, 53 },
-        { false, 0x757, 1, 0x55, 56 },      { false, 0x7FE, 1, 0xFF, 62 },
-        { false, 0x087, 2, 0x55, 64 },      { false, 0x079, 2, 0x0F, 72 },
-        { false, 0x1B5, 3, 0x3C, 72 },      { false, 0x19F, 3, 0xE1, 82 },
-        { false, 0x257, 4, 0x3C, 79 },      { false, 0x05F, 4, 0x1E, 92 },
-        { false, 0x689, 5, 0x55, 87 },      { false, 0x078, 5, 0xF0, 102 },
-        { false, 0x35D, 6, 0x1E, 95 },      { false, 0x7FE, 6, 0x0F, 112 },
-        { false, 0x0A3, 7, 0x55, 103 },     { false, 0x040, 7, 0x87, 123 },
-        { false, 0x55A, 8, 0x78, 111 },     { false, 0x041, 8, 0x3C, 131 },
-        { true, 0x1BD2E462, 0, 0x00, 68 },  { true, 0x01F4827C, 0, 0x00, 76 },
-        { true, 0x1D5A4474, 1, 0xE1, 76 },  { true, 0x07CE1AF8, 1, 0xE1, 86 },
-        { true, 0x04F6AB8E, 2, 0x55, 84 },  { true, 0x000DFF83, 2, 0xFF, 95 },
-        { true, 0x18787878, 3, 0x87, 92 },  { true, 0x0F86041F, 3, 0xC3, 105 },
-        { true, 0x06427243, 4, 0xE1, 99 },  { true, 0x0055F0FA, 4, 0x1E, 115 },
-        { true, 0x093B1E39, 5, 0x1E, 107 }, { true, 0x107F40DF, 5, 0xF0, 124 },
-        { true, 0x0656A69D, 6, 0xF0, 115 }, { true, 0x000FE80E, 6, 0x0F, 135 },
-        { true, 0x107F8980, 7, 0xC3, 145 }, { true, 0x164697B9, 8, 0x55, 131 },
-        { true, 0x01DC0BE4, 8, 0x3C, 155 },
+        { 0x4BC, 48, 0, 0x00, false },      { 0x000, 53, 0, 0x00, false },
+        { 0x757, 56, 1, 0x55, false },      { 0x7FE, 62, 1, 0xFF, false },
+        { 0x087, 64, 2, 0x55, false },      { 0x079, 72, 2, 0x0F, false },
+        { 0x1B5, 72, 3, 0x3C, false },      { 0x19F, 82, 3, 0xE1, false },
+        { 0x257, 79, 4, 0x3C, false },      { 0x05F, 92, 4, 0x1E, false },
+        { 0x689, 87, 5, 0x55, false },      { 0x078, 102, 5, 0xF0, false },
+        { 0x35D, 95, 6, 0x1E, false },      { 0x7FE, 112, 6, 0x0F, false },
+        { 0x0A3, 103, 7, 0x55, false },     { 0x040, 123, 7, 0x87, false },
+        { 0x55A, 111, 8, 0x78, false },     { 0x041, 131, 8, 0x3C, false },
+        { 0x1BD2E462, 68, 0, 0x00, true },  { 0x01F4827C, 76, 0, 0x00, true },
+        { 0x1D5A4474, 76, 1, 0xE1, true },  { 0x07CE1AF8, 86, 1, 0xE1, true },
+        { 0x04F6AB8E, 84, 2, 0x55, true },  { 0x000DFF83, 95, 2, 0xFF, true },
+        { 0x18787878, 92, 3, 0x87, true },  { 0x0F86041F, 105, 3, 0xC3, true },
+        { 0x06427243, 99, 4, 0xE1, true },  { 0x0055F0FA, 115, 4, 0x1E, true },
+        { 0x093B1E39, 107, 5, 0x1E, true }, { 0x107F40DF, 124, 5, 0xF0, true },
+        { 0x0656A69D, 115, 6, 0xF0, true }, { 0x000FE80E, 135, 6, 0x0F, true },
+        { 0x107F8980, 145, 7, 0xC3, true }, { 0x164697B9, 131, 8, 0x55, true },
+        { 0x01DC0BE4, 155, 8, 0x3C, true },
     };
     for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
         const can_frame_t f =
@@ -127,11 +127,11 @@ static void fd_stuff_bits_are_counted_up_to_the_data_and_in_their_phase(void **s
     f = uniform(false, 0x555, 8, 0x55);
     f.fd = true;
     f.brs = true;
-    const uint32_t plain = can_bits(&f).data;
+    const can_bits_t plain = can_bits(&f);
     f.data[7] = 0x5F; // 0101 1111
-    assert_int_equal(can_bits(&f).data, plain);
+    assert_int_equal(can_bits(&f).data, plain.data);
     f.data[7] = 0x7D; // 0111 1101: the same five bits, one earlier
-    assert_int_equal(can_bits(&f).data, plain + 1);
+    assert_int_equal(can_bits(&f).data, plain.data + 1);
 }
 
 static void the_longest_fd_frames_stay_within_the_limits(void **state)

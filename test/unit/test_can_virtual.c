@@ -1,5 +1,5 @@
-// test_can_virtual.c - the virtual bus with real sockets: several nodes here, some in processes of
-// their own. SPDX-License-Identifier: Apache-2.0
+// test_can_virtual.c - the virtual bus with real sockets: nodes here and in other processes.
+// SPDX-License-Identifier: Apache-2.0
 #include "bus.h"
 #include "can_bits.h"
 #include <errno.h>
@@ -375,11 +375,11 @@ static void the_data_phase_of_fd_frames_has_its_own_rate(void **state)
     usec_t begin = clock_us();
     assert_true(bus_send(a, &fast));
     expect_sent(a);
-    assert_true(clock_us() - begin >= fast_bits.nominal * 100U + fast_bits.data);
+    assert_true(clock_us() - begin >= (usec_t)fast_bits.nominal * 100U + fast_bits.data);
     begin = clock_us();
     assert_true(bus_send(a, &slow));
     expect_sent(a);
-    assert_true(clock_us() - begin >= can_bits(&slow).nominal * 100U);
+    assert_true(clock_us() - begin >= (usec_t)can_bits(&slow).nominal * 100U);
     bus_close(a);
     bus_close(b);
 }
@@ -429,6 +429,15 @@ static void opening_and_closing_over_and_over_never_fails(void **state)
         bus_t *a = join("");
         send_one(a, 0x100, 0);
         bus_close(a);
+    }
+}
+
+static void a_bus_that_all_have_left_forgets_its_bit_rate(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        bus_close(join("?bitrate=500000"));
+        bus_close(join("?bitrate=250000"));
     }
 }
 
@@ -566,6 +575,7 @@ int main(void)
         TEST(a_second_bit_rate_is_refused_with_both_figures),
         TEST(the_hub_ends_when_the_last_node_leaves),
         TEST(opening_and_closing_over_and_over_never_fails),
+        TEST(a_bus_that_all_have_left_forgets_its_bit_rate),
         TEST(the_hub_survives_the_death_of_the_process_group_that_started_it),
         TEST(after_its_hub_was_killed_the_bus_is_down_once_and_comes_back),
         TEST(twenty_processes_that_open_at_once_share_one_bus),
