@@ -27,7 +27,7 @@ enum {
     STREAM_FAILED = 4,  // it is void: stream_t.why
     STREAM_FOREIGN = 8, // this message is not of a transfer: its bytes are ignored
 };
-typedef unsigned stream_events_t;
+typedef unsigned stream_events_t; // STARTED and FAILED: the transfer that began is void at once
 
 typedef enum {
     STREAM_BROKEN,  // a message was not completed

@@ -476,6 +476,19 @@ static void memory_does_not_depend_on_message_or_image(void **state)
     assert_true(sizeof(receiver_t) <= 1536);
 }
 
+// --- What arrives at the wrong moment ---
+
+static void a_transfer_that_begins_with_too_much_is_over(void **state)
+{
+    (void)state;
+    assert_true(world_send(&w, bytes, with_header(new_image, 100, 1)));
+    expect_failed(RECEIVER_EXCESS);
+    assert_true(world_send(&w, bytes, with_header(new_image, 100, 0)));
+    expect_failed(RECEIVER_EXCESS);
+    world_transfer(&w, new_image, image_len, 4095);
+    expect_done(new_image, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,6 +523,7 @@ int main(void)
         cmocka_unit_test_setup(a_failing_flash_is_reported, fresh),
         cmocka_unit_test_setup(an_update_of_unconfirmed_firmware_is_refused, fresh),
         cmocka_unit_test_setup(a_status_that_cannot_leave_does_not_stop_the_restart, fresh),
+        cmocka_unit_test_setup(a_transfer_that_begins_with_too_much_is_over, fresh),
         cmocka_unit_test_setup(memory_does_not_depend_on_message_or_image, fresh),
     };
     return cmocka_run_group_tests_name("receiver", tests, load, unload);
