@@ -8,7 +8,7 @@
 //                                                           something else
 //   RECEIVING    anything wrong              ->  ERROR      FAILED, status message
 //   RECEIVING    verified and activated      ->  DONE       COMPLETE, status message
-//   DONE         the status message has left ->  DONE       RESTART
+//   DONE         the status message has left ->  DONE       RESTART; messages before that are refused
 //   ERROR        the status message has left ->  IDLE
 #include "receiver.h"
 
@@ -109,7 +109,7 @@ static uint8_t block_size_for(const receiver_t *r, uint32_t message_len)
     return (uint8_t)(r->cfg->block_size ? smaller(r->cfg->block_size, largest) : largest);
 }
 
-static receiver_events_t on_isotp(receiver_t *r, isotp_events_t ev, usec_t now)
+static receiver_events_t on_message(receiver_t *r, isotp_events_t ev, usec_t now)
 {
     const isotp_rx_t *rx = &r->isotp.rx;
     stream_events_t stream = STREAM_NONE;
@@ -121,7 +121,16 @@ static receiver_events_t on_isotp(receiver_t *r, isotp_events_t ev, usec_t now)
     }
     if (ev & ISOTP_RX_DATA) stream |= stream_data(&r->stream, rx->data, rx->data_len);
     if (ev & ISOTP_RX_END) stream |= stream_end(&r->stream, now);
-    receiver_events_t events = on_stream(r, stream, now);
+    return on_stream(r, stream, now);
+}
+
+static receiver_events_t on_isotp(receiver_t *r, isotp_events_t ev, usec_t now)
+{
+    receiver_events_t events = RECEIVER_NONE;
+    if (r->state == RECEIVER_DONE)
+        isotp_refuse(&r->isotp, now); // the restart is near
+    else
+        events = on_message(r, ev, now);
     if (ev & (ISOTP_SENT | ISOTP_TX_FAILED)) {
         if (r->state == RECEIVER_DONE) events |= RECEIVER_RESTART;
         if (r->state == RECEIVER_ERROR) r->state = RECEIVER_IDLE;

@@ -478,6 +478,22 @@ static void memory_does_not_depend_on_message_or_image(void **state)
 
 // --- What arrives at the wrong moment ---
 
+// A frame that begins a transfer.
+static void begin_a_transfer(void) { world_frame(&w, "\x10\x14\xE9\x05\x02\x2F\x20\x00", 8); }
+
+static void a_transfer_that_begins_before_the_restart_is_ignored(void **state)
+{
+    (void)state;
+    world_transfer(&w, new_image, image_len, 4095);
+    while (!(w.events & RECEIVER_COMPLETE))
+        w.events |= receiver_tick(&w.receiver, w.now);
+    w.events &= ~(receiver_events_t)RECEIVER_STARTED;
+    begin_a_transfer();
+    world_frame(&w, "\x01\xE9", 2);
+    assert_false(w.events & RECEIVER_STARTED);
+    expect_done(new_image, 1);
+}
+
 static void a_transfer_that_begins_with_too_much_is_over(void **state)
 {
     (void)state;
@@ -523,6 +539,7 @@ int main(void)
         cmocka_unit_test_setup(a_failing_flash_is_reported, fresh),
         cmocka_unit_test_setup(an_update_of_unconfirmed_firmware_is_refused, fresh),
         cmocka_unit_test_setup(a_status_that_cannot_leave_does_not_stop_the_restart, fresh),
+        cmocka_unit_test_setup(a_transfer_that_begins_before_the_restart_is_ignored, fresh),
         cmocka_unit_test_setup(a_transfer_that_begins_with_too_much_is_over, fresh),
         cmocka_unit_test_setup(memory_does_not_depend_on_message_or_image, fresh),
     };
