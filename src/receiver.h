@@ -81,6 +81,7 @@ typedef struct {
     ota_t ota;                // read
     uint8_t block_size;       // of the message that comes in
     uint8_t status[RECEIVER_STATUS_LEN];
+    bool status_owed; // it could not be given to isotp yet
 } receiver_t;
 
 _Static_assert(sizeof(void *) > 4 || sizeof(receiver_t) <= 1152, "RAM that README.md promises");

@@ -505,6 +505,43 @@ static void a_transfer_that_begins_with_too_much_is_over(void **state)
     expect_done(new_image, 1);
 }
 
+// The host ignores a status message before the first flow control, so an old one must not come after it.
+static void the_status_of_one_transfer_comes_before_the_flow_control_of_the_next(void **state)
+{
+    (void)state;
+    world_frame(&w, "\x01\xE9", 2); // a transfer of one byte
+    while (!(w.events & RECEIVER_FAILED))
+        w.events |= receiver_tick(&w.receiver, w.now);
+    begin_a_transfer(); // before the driver took the status
+    const can_frame_t *out = receiver_output(&w.receiver, w.now);
+    assert_non_null(out);
+    assert_memory_equal(out->data, "\x07OT\x19", 4);
+    receiver_taken(&w.receiver, w.now);
+    assert_null(receiver_output(&w.receiver, w.now));
+    (void)receiver_sent(&w.receiver, w.now);
+    out = receiver_output(&w.receiver, w.now);
+    assert_non_null(out);
+    assert_int_equal(out->data[0], 0x30);
+}
+
+static void every_transfer_has_its_status_even_if_the_one_before_is_still_leaving(void **state)
+{
+    (void)state;
+    world_frame(&w, "\x01\xE9", 2);
+    world_run(&w, 0);
+    while (!(w.events & RECEIVER_FAILED))
+        w.events |= receiver_tick(&w.receiver, w.now);
+    assert_non_null(receiver_output(&w.receiver, w.now));
+    receiver_taken(&w.receiver, w.now);
+    w.events = 0;
+    world_frame(&w, "\x01\xE9", 2);
+    while (!(w.events & RECEIVER_FAILED))
+        w.events |= receiver_tick(&w.receiver, w.now);
+    assert_null(receiver_output(&w.receiver, w.now));
+    (void)receiver_sent(&w.receiver, w.now);
+    expect_failed(RECEIVER_INCOMPLETE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -541,6 +578,10 @@ int main(void)
         cmocka_unit_test_setup(a_status_that_cannot_leave_does_not_stop_the_restart, fresh),
         cmocka_unit_test_setup(a_transfer_that_begins_before_the_restart_is_ignored, fresh),
         cmocka_unit_test_setup(a_transfer_that_begins_with_too_much_is_over, fresh),
+        cmocka_unit_test_setup(the_status_of_one_transfer_comes_before_the_flow_control_of_the_next,
+                               fresh),
+        cmocka_unit_test_setup(
+            every_transfer_has_its_status_even_if_the_one_before_is_still_leaving, fresh),
         cmocka_unit_test_setup(memory_does_not_depend_on_message_or_image, fresh),
     };
     return cmocka_run_group_tests_name("receiver", tests, load, unload);
