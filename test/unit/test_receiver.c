@@ -542,6 +542,30 @@ static void every_transfer_has_its_status_even_if_the_one_before_is_still_leavin
     expect_failed(RECEIVER_INCOMPLETE);
 }
 
+static void a_full_ring_does_not_keep_a_new_sender_out(void **state)
+{
+    enum { HALF = 124, REST = STREAM_RING_MIN - STREAM_RESERVE - HALF };
+    static const uint8_t first[] = { 0x10, 8 + HALF, 'O', 'T', 0, 0, 1, 0 };
+    static const uint8_t second[] = { 0x10, REST, 0, 0, 0, 0, 0, 0 };
+    const can_frame_t *out;
+    (void)state;
+    world_init(&w, "app_c3_v123.bin", STREAM_RING_MIN);
+    for (int message = 0; message < 2; message++) { // the flash is busy: no tick
+        world_frame(&w, message ? second : first, 8);
+        for (uint8_t i = 1; i <= (message ? REST / 7 : (HALF + 8) / 7); i++) {
+            while ((out = receiver_output(&w.receiver, w.now)) != NULL)
+                w.events |= receiver_sent(&w.receiver, w.now);
+            const uint8_t frame[8] = { (uint8_t)(0x20 | (i & 15)), 0, 0, 0xE9 };
+            world_frame(&w, frame, 8);
+        }
+    }
+    assert_int_equal(stream_room(&w.receiver.stream), 0);
+    world_frame(&w, second, 8);
+    begin_a_transfer(); // the sender of that was stopped, and another one started
+    assert_false(w.events & RECEIVER_FAILED);
+    assert_int_equal(w.receiver.state, RECEIVER_RECEIVING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -582,6 +606,7 @@ int main(void)
                                fresh),
         cmocka_unit_test_setup(
             every_transfer_has_its_status_even_if_the_one_before_is_still_leaving, fresh),
+        cmocka_unit_test_setup(a_full_ring_does_not_keep_a_new_sender_out, fresh),
         cmocka_unit_test_setup(memory_does_not_depend_on_message_or_image, fresh),
     };
     return cmocka_run_group_tests_name("receiver", tests, load, unload);
