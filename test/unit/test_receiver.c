@@ -542,6 +542,20 @@ static void every_transfer_has_its_status_even_if_the_one_before_is_still_leavin
     expect_failed(RECEIVER_INCOMPLETE);
 }
 
+static void a_sender_may_die_after_its_header_and_start_again(void **state)
+{
+    (void)state;
+    const uint32_t len = with_header(new_image, image_len, image_len);
+    assert_true(world_send(&w, bytes, 8));
+    world_transfer(&w, bytes, len, 2048);
+    expect_done(new_image, 1);
+    with_header(old_image, image_len, image_len);
+    assert_true(world_send(&w, bytes, 8));
+    assert_true(world_send(&w, bytes, 8));
+    world_transfer(&w, bytes + 8, len - 8, 2048);
+    expect_done(old_image, 0);
+}
+
 static void a_full_ring_does_not_keep_a_new_sender_out(void **state)
 {
     enum { HALF = 124, REST = STREAM_RING_MIN - STREAM_RESERVE - HALF };
@@ -606,6 +620,7 @@ int main(void)
                                fresh),
         cmocka_unit_test_setup(
             every_transfer_has_its_status_even_if_the_one_before_is_still_leaving, fresh),
+        cmocka_unit_test_setup(a_sender_may_die_after_its_header_and_start_again, fresh),
         cmocka_unit_test_setup(a_full_ring_does_not_keep_a_new_sender_out, fresh),
         cmocka_unit_test_setup(memory_does_not_depend_on_message_or_image, fresh),
     };
