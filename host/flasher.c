@@ -1,14 +1,14 @@
 // flasher.c - the host side of the `plain` and `header` protocols: see flasher.h.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   SENDING          message left             ->  SENDING (next one), AWAITING_STATUS (it was the
-//   last) SENDING          status message           ->  OVER    REFUSED; ignored before the device
-//   has answered at all,
-//                                                         because then it is about somebody else's
-//                                                         transfer
-//   SENDING          OVFLW                    ->  AWAITING_STATUS, for a short time: it says why
+//   SENDING          message left             ->  SENDING (next one), AWAITING_STATUS (the last one)
+//   SENDING          status message           ->  OVER             REFUSED
+//   SENDING          OVFLW                    ->  AWAITING_STATUS  for a short time: it says why
 //   AWAITING_STATUS  status message, timeout  ->  OVER
-//   any              frame with our own ID    ->  OVER    OTHER_SENDER
+//   any              frame with our own ID    ->  OVER             OTHER_SENDER
+//
+// A status message that comes before the device has answered at all, or that reports success before
+// everything was sent, is about another transfer.
 #include "flasher.h"
 
 #include <stdlib.h>
@@ -57,10 +57,17 @@ static flasher_events_t on_send_failed(flasher_t *f, usec_t now)
     return end(f, FLASHER_NO_BUS);
 }
 
+uint32_t flasher_progress(const flasher_t *f)
+{
+    return f->at + ((f->isotp.tx.state == ISOTP_TX_IDLE) ? 0 : f->isotp.tx.at);
+}
+
 static flasher_events_t on_status(flasher_t *f)
 {
     if (f->rx_len != 7 || f->rx[0] != 'O' || f->rx[1] != 'T') return FLASHER_NONE;
-    if (!f->answered && !f->overflowed) return FLASHER_NONE;
+    const bool all_sent = flasher_progress(f) == f->len;
+    const bool ours = f->answered || f->overflowed || all_sent;
+    if (!ours || (f->rx[2] == 0 && !all_sent)) return FLASHER_NONE; // about another transfer
     f->result = f->rx[2];
     f->received = load_le32(&f->rx[3]);
     return end(f, f->result == 0 ? FLASHER_OK : FLASHER_REFUSED);
@@ -119,11 +126,6 @@ void flasher_init(flasher_t *f, const flasher_cfg_t *cfg, const uint8_t *bytes, 
     send_next(f, now);
 }
 
-uint32_t flasher_progress(const flasher_t *f)
-{
-    return f->at + ((f->isotp.tx.state == ISOTP_TX_IDLE) ? 0 : f->isotp.tx.at);
-}
-
 flasher_events_t flasher_input(flasher_t *f, const can_frame_t *frame, usec_t now)
 {
     if (f->state == FLASHER_OVER) return FLASHER_NONE;
@@ -151,7 +153,7 @@ void flasher_lost(flasher_t *f) { isotp_lost(&f->isotp); }
 
 usec_t flasher_deadline(const flasher_t *f)
 {
-    return sooner(f->deadline, isotp_deadline(&f->isotp));
+    return (f->state == FLASHER_OVER) ? USEC_NEVER : sooner(f->deadline, isotp_deadline(&f->isotp));
 }
 
 flasher_events_t flasher_tick(flasher_t *f, usec_t now)

@@ -43,6 +43,7 @@ typedef struct {
                            // verifies meanwhile
 } flasher_cfg_t;
 
+enum { FLASHER_ATTEMPTS = 3 };
 #define FLASHER_STATUS_TIMEOUT  (30000 * USEC_MS)
 #define FLASHER_EXPLAIN_TIMEOUT (500 * USEC_MS) // from OVFLW to the status message that says why
 
