@@ -62,7 +62,7 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
     const size_t cap = sizeof out.text;
     const uint32_t sent = flasher_progress(f);
     switch (f->why) {
-    case FLASHER_OK: break;
+    case FLASHER_OK: out.code = EXIT_DONE; break;
     case FLASHER_NO_BUS:
         out.code = EXIT_NO_ANSWER;
         snprintf(
@@ -175,13 +175,18 @@ static int transfer(flash_options_t *o, const uint8_t *image, uint32_t len)
     const usec_t took = drive_now() - start;
     progress_end(&progress, flasher_progress(&flasher), drive_now());
     outcome_t out = { .code = EXIT_FAILED };
+    const uint32_t sent = flasher_progress(&flasher);
     if (events)
         out = explain(&flasher, &o->bus);
-    else
+    else if (sent < total)
         snprintf(out.text, sizeof out.text,
-                 "stopped by a signal after %u of %u bytes; the device runs what it ran",
-                 flasher_progress(&flasher), total);
-    if (flasher.why == FLASHER_OK && events) out.code = EXIT_DONE;
+                 "stopped by a signal after %u of %u bytes; the device runs what it ran", sent,
+                 total);
+    else
+        snprintf(
+            out.text, sizeof out.text,
+            "stopped by a signal when everything was sent: the device runs the new firmware if it is "
+            "right, the old one if not");
     bus_close(bus);
     free(bytes);
     return report(o, &out, len, took);

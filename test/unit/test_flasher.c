@@ -242,6 +242,18 @@ static void gives_up_when_another_host_sends(void **state)
     expect_over(in_on(0x7E0, "\x10\x14\0\0\0\0\0\0", 8), FLASHER_FAILED, FLASHER_OTHER_SENDER);
 }
 
+// The device is busy with what we sent, and tells the other one so.
+static void another_host_does_not_matter_once_all_is_sent(void **state)
+{
+    (void)state;
+    begin(100);
+    assert_int_equal(pump(), FLASHER_NONE);
+    assert_int_equal(clear_to_send(), FLASHER_NONE);
+    assert_int_equal(in_on(0x7E0, "\x10\x14\0\0\0\0\0\0", 8), FLASHER_NONE);
+    assert_int_equal(overflow(), FLASHER_NONE);
+    expect_over(status(0), FLASHER_DONE, FLASHER_OK);
+}
+
 static void gives_up_when_nothing_can_be_sent(void **state)
 {
     (void)state;
@@ -287,6 +299,7 @@ int main(void)
         cmocka_unit_test(waits_for_the_status_not_for_ever),
         cmocka_unit_test(other_messages_of_the_device_mean_nothing),
         cmocka_unit_test(gives_up_when_another_host_sends),
+        cmocka_unit_test(another_host_does_not_matter_once_all_is_sent),
         cmocka_unit_test(gives_up_when_nothing_can_be_sent),
         cmocka_unit_test(wraps_an_image_for_each_protocol),
     };
