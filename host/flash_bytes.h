@@ -4,7 +4,7 @@
 //     flash_bytes_t bytes;
 //     flash_t flash;
 //     flash_bytes_init(&bytes, data, len, &flash);
-//     esp_partition_verify(&flash, &crypto, ESP_PARTITION_TABLE_AT, &count);
+//     const int err = flash.read(flash.ctx, 0x8000, entry, sizeof entry);
 //
 // Threads: none inside. Memory: the caller's.
 #ifndef FLASH_BYTES_H

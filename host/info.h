@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     info_t *info = info_open(bytes, len, &crypto, error, sizeof error);
-//     if (!info) ... // error holds one line: what the file is not
+//     if (!info) fail(error);  // one line: what the file is not
 //     info_text(info, stdout); // or info_json()
 //     info_close(info);
 //

@@ -1,8 +1,9 @@
 // utf8.h - text from files: decoding to UTF-8, white space, line ends.
 // SPDX-License-Identifier: Apache-2.0
 //
-//     char *text = utf8_decode(bytes, len); // NULL: not text
-//     ...
+//     char *text = utf8_decode(bytes, len);
+//     if (!text) fail("not text");
+//     puts(utf8_trim(text));
 //     free(text);
 //
 // Threads: none inside. Memory: utf8_decode() allocates, the caller frees.

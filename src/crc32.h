@@ -1,5 +1,10 @@
 // crc32.h - the CRC-32 of IEEE 802.3, as ESP-IDF's otadata uses it.
 // SPDX-License-Identifier: Apache-2.0
+//
+//     const uint32_t zlib = crc32_of(0xFFFFFFFF, data, len);
+//     const bool right = crc32_of(0, record, 4) == load_le32(record + 28); // a record of otadata
+//
+// Threads: a pure function. Memory: none. Time: linear in the bytes.
 #ifndef CRC32_H
 #define CRC32_H
 

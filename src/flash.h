@@ -1,5 +1,11 @@
 // flash.h - what the core needs of a NOR flash; each port fills in one of these.
 // SPDX-License-Identifier: Apache-2.0
+//
+//     const flash_t flash = { .ctx = &spi, .size = 4 << 20, .sector_size = 4096,
+//                             .read = spi_read, .prog = spi_prog, .erase = spi_erase };
+//
+// Threads: the core calls these from the thread that called it, one after the other.
+// Memory: the port's. Time: each call blocks until it is done, at most for one sector's erase time.
 #ifndef FLASH_H
 #define FLASH_H
 
@@ -9,10 +15,8 @@
 /// in.
 enum { FLASH_UNIT = 16 };
 
-/// A flash device. All calls block until the operation is done; each is bounded by one sector's
-/// erase time. They return 0, or a port's own code other than 0 when the hardware failed; the code
-/// is passed on. Offsets count from the start of the flash. The core stays inside `size` and never
-/// crosses it.
+/// A flash device. All calls return 0, or a port's own code other than 0 when the hardware failed;
+/// the code is passed on. Offsets count from the start of the flash. The core stays inside `size`.
 typedef struct {
     void *ctx;            // handed to each function; the port's
     uint32_t size;        // bytes, a multiple of sector_size

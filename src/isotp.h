@@ -1,24 +1,29 @@
 // isotp.h - ISO 15765-2 (ISO-TP): long messages over CAN frames, both ways at once, on one ID pair.
 // SPDX-License-Identifier: Apache-2.0
 //
-//     isotp_init(&tp, &cfg); // cfg = ISOTP_CFG_DEFAULT with the two IDs set
+//     isotp_init(&tp, &cfg); // cfg: ISOTP_CFG_DEFAULT with the two IDs set
 //     for (;;) {
-//         ev = got_frame ? isotp_input(&tp, &frame, now) : isotp_tick(&tp, now);
+//         isotp_events_t ev = isotp_tick(&tp, now());
+//         if (can_receive(&frame)) ev |= isotp_input(&tp, &frame, now());
 //         if (ev & ISOTP_RX_FAILED) forget_message(tp.rx.why);
 //         if (ev & ISOTP_RX_BEGIN) expect(tp.rx.len);
 //         if (ev & ISOTP_RX_DATA) store(tp.rx.at, tp.rx.data, tp.rx.data_len);
 //         if (ev & ISOTP_RX_END) handle_message();
-//         if (isotp_wanted(&tp) <= room()) isotp_proceed(&tp, 0, now);
-//         while ((out = isotp_output(&tp, now)) != NULL && can_send(out)) ev = isotp_sent(&tp, now);
-//         sleep_until(isotp_deadline(&tp)); // or a frame
+//         const uint32_t wanted = isotp_wanted(&tp);
+//         if (wanted > 0 && wanted <= room()) isotp_proceed(&tp, 0, now());
+//         while ((out = isotp_output(&tp, now())) && can_send(out)) ev |= isotp_sent(&tp, now());
+//         if (ev & (ISOTP_SENT | ISOTP_TX_FAILED)) release_message(); // of isotp_start()
+//         sleep_until(isotp_deadline(&tp)); // or a frame, or more room to receive or to send
 //     }
 //
 // A message is not collected here: its bytes are passed on frame by frame, so memory does not grow
-// with it. The receiver of those bytes (the sink) commands the flow control: after a First Frame and
-// after each block nothing more comes until isotp_proceed(); meanwhile the peer is told to WAIT.
+// with it. The receiver of those bytes (the sink) commands the flow control: after a First Frame
+// and after each block nothing more comes until isotp_proceed();
+// meanwhile the peer is told to WAIT.
 //
 // Classic CAN, normal addressing with 11- or 29-bit IDs. Clauses are those of ISO 15765-2:2016.
-// Threads: none inside; one caller at a time. Memory: isotp_t, the caller's. Time: constant per call.
+// Threads: none inside; one caller at a time. Memory: isotp_t, the caller's.
+// Time: constant per call.
 #ifndef ISOTP_H
 #define ISOTP_H
 

@@ -1,15 +1,15 @@
 // ota.h - the update engine: an image into the slot that does not run, verified, made to boot.
 // SPDX-License-Identifier: Apache-2.0
 //
-//     ota_init(&ota, &cfg); // cfg: flash, layout, which slot runs
-//     err = ota_begin(&ota, size_or_0);
-//     while (at < len && !err) {
+//     ota_init(&ota, &cfg); // cfg: flash, hash, layout, which slot runs, which chip this is
+//     ota_err_t err = ota_begin(&ota, size_or_0);
+//     while (!err && at < len) {
 //         at += ota_write(&ota, data + at, len - at); // takes what it has room for
 //         err = ota_step(&ota);                       // one flash operation at most
 //     }
-//     ota_finish(&ota); // the rest is written, then the whole image read back and verified
-//     while (ota_busy(&ota)) err = ota_step(&ota);
-//     if (!err) err = ota_activate(&ota); // it boots next
+//     if (!err) err = ota_finish(&ota); // to do: write the rest, read back and verify everything
+//     while (!err && ota_busy(&ota)) err = ota_step(&ota);
+//     if (!err) err = ota_activate(&ota); // it boots next; the new firmware calls ota_confirm()
 //
 // Nothing is erased before the first 288 bytes were judged. A sector is erased only when it is not
 // blank, one step ahead of the data. Until ota_activate() the device boots what it booted before,

@@ -1,4 +1,4 @@
-// ota_boot.h - a bootloader's choice at power-on: the slot to start; cleans up after failed updates.
+// ota_boot.h - a bootloader's choice at power-on: the slot to start. Cleans up failed updates.
 // SPDX-License-Identifier: Apache-2.0
 //
 //     ota_boot_t boot;

@@ -3,19 +3,20 @@
 //
 //     receiver_init(&r, &cfg, ring, sizeof ring);
 //     for (;;) {
+//         receiver_events_t ev = receiver_tick(&r, now()); // at most one flash operation
 //         while (can_receive(&frame)) ev |= receiver_input(&r, &frame, now());
-//         ev |= receiver_tick(&r, now()); // one flash operation at most
-//         while ((out = receiver_output(&r, now())) && can_send(out)) ev |= receiver_sent(&r, now());
+//         while ((out = receiver_output(&r, now())) && can_send(out))
+//             ev |= receiver_sent(&r, now());
 //         if (ev & RECEIVER_RESTART) restart();
-//         sleep_until(receiver_deadline(&r)); // or a frame
+//         sleep_until(receiver_deadline(&r)); // or a frame, or room to send
 //     }
 //
-// Joins isotp, stream and ota, and knows nothing itself but the order of things. Frames must be taken
-// from the hardware while a flash operation blocks: by an interrupt, into a queue.
+// Joins isotp, stream and ota, and knows nothing itself but the order of things. Frames must be
+// taken from the hardware while a flash operation blocks: by an interrupt, into a queue.
 //
-// Threads: none inside; one caller at a time. Memory: receiver_t and the ring, the caller's: they do
-// not grow with message or image. Time: receiver_input() is short, receiver_tick() bounded by one
-// flash operation.
+// Threads: none inside; one caller at a time. Memory: receiver_t and the ring, the caller's: they
+// do not grow with message or image. Time: receiver_input() is short, receiver_tick() bounded by
+// one flash operation.
 #ifndef RECEIVER_H
 #define RECEIVER_H
 

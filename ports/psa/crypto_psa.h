@@ -3,8 +3,8 @@
 //
 //     crypto_psa_t psa;
 //     crypto_t crypto;
-//     if (!crypto_psa_init(&psa, &crypto)) ... // the library failed to start
-//     esp_image_init(&image, &cfg, &crypto);   // psa must live as long as crypto is used
+//     if (!crypto_psa_init(&psa, &crypto)) fail("the library does not start");
+//     bool ok = crypto.start(crypto.ctx, CRYPTO_SHA256); // psa must live as long as crypto is used
 //
 // Threads: one caller at a time for each crypto_psa_t. Memory: the library's own.
 #ifndef CRYPTO_PSA_H
