@@ -59,8 +59,7 @@ void esp_text_subtypes(uint8_t type, char *text, size_t cap);
 
 // --- otadata ---
 
-/// "new", "pending", "valid", "invalid", "aborted", "undefined"; any other number is "undefined"
-/// too.
+/// "new", "pending", "valid", "invalid", "aborted"; for any other number "undefined".
 const char *esp_text_state(uint32_t state);
 
 #endif

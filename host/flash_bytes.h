@@ -20,8 +20,8 @@ typedef struct {
     uint32_t len;
 } flash_bytes_t;
 
-/// Fills in `out`: a flash of `len` bytes, a multiple of FLASH_BYTES_SECTOR. Borrows `bytes` and
-/// `p`. Writing to it fails.
+/// Fills in `out`: a flash of `len` bytes, a multiple of FLASH_BYTES_SECTOR. Writing to it fails.
+/// Borrows `bytes` and `p`.
 void flash_bytes_init(flash_bytes_t *bytes, const uint8_t *p, uint32_t len, flash_t *out);
 
 /// The same for bytes that may be written: programming clears bits, erasing sets a sector to 0xFF.

@@ -39,10 +39,10 @@ enum { FLASHER_MESSAGE_LEN = 4095 }; // bytes a message; the last one is always 
 
 typedef struct {
     isotp_cfg_t isotp;
-    unsigned
-        attempts; // how often the first frame is sent before FLASHER_NO_ANSWER: a device may be starting
-    usec_t status_timeout; // from the last frame to the status message: the device writes and
-                           // verifies meanwhile
+    /// How often the first frame is sent before FLASHER_NO_ANSWER: a device may be starting.
+    unsigned attempts;
+    /// From the last frame to the status message: the device writes and verifies meanwhile.
+    usec_t status_timeout;
 } flasher_cfg_t;
 
 #define FLASHER_STATUS_TIMEOUT  (30000 * USEC_MS)

@@ -65,8 +65,8 @@ typedef struct {
 
 enum { INFO_ERROR_CAP = 320 };
 
-/// Recognises and examines the bytes, which it borrows until info_close(). NULL: `error` holds one
-/// line.
+/// Recognises and examines the bytes, which it borrows until info_close().
+/// NULL: `error` holds one line.
 info_t *info_open(const uint8_t *p, size_t len, const crypto_t *crypto, char *error, size_t cap);
 void info_close(info_t *info); // NULL is fine
 

@@ -14,8 +14,7 @@
 
 typedef enum {
     CRYPTO_SHA256, // 32 bytes: images
-    CRYPTO_MD5,    // 16 bytes: ESP-IDF's partition table record, an error check, not a security
-                   // measure
+    CRYPTO_MD5,    // 16 bytes: ESP-IDF's partition table record; finds errors, not attacks
 } crypto_hash_t;
 
 enum { CRYPTO_SHA256_LEN = 32, CRYPTO_MD5_LEN = 16 };

@@ -10,8 +10,8 @@
 
 #include "base.h"
 
-/// Kinds of memory that an application can be loaded to. Memory for both code and data counts as
-/// code.
+/// Kinds of memory that an application can be loaded to.
+/// Memory for both code and data counts as code.
 typedef enum {
     ESP_CHIP_NOWHERE, // none of these, or an unknown chip
     ESP_CHIP_DROM,    // flash, mapped for data

@@ -11,8 +11,7 @@
 
 #include "base.h"
 
-/// The core programs whole units, aligned to them: STM32 words and ESP32 flash encryption both fit
-/// in.
+/// The core programs whole units, aligned to them: STM32 words and ESP32 flash encryption fit in.
 enum { FLASH_UNIT = 16 };
 
 /// A flash device. All calls return 0, or a port's own code other than 0 when the hardware failed;
@@ -22,8 +21,8 @@ typedef struct {
     uint32_t size;        // bytes, a multiple of sector_size
     uint32_t sector_size; // bytes one erase sets to 0xFF; a power of two, 4096 on ESP32
     int (*read)(void *ctx, uint32_t at, void *p, uint32_t len);
-    /// Clears bits (1 -> 0 only). `at` and `len` are multiples of FLASH_UNIT; crosses no 256-byte
-    /// page.
+    /// Clears bits (1 -> 0 only). `at` and `len` are multiples of FLASH_UNIT;
+    /// crosses no 256-byte page.
     int (*prog)(void *ctx, uint32_t at, const void *p, uint32_t len);
     /// Sets the sector that starts at `at` to 0xFF.
     int (*erase)(void *ctx, uint32_t at);

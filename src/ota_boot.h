@@ -22,10 +22,8 @@ typedef struct {
 typedef struct {
     int slot;      // read: slot to start, OTA_FACTORY, or OTA_NOTHING
     bool on_trial; // read: it must call ota_confirm(), or the next start takes another one
-    int gave_up; // read: slot that was started, never confirmed, and is now rejected; OTA_NOTHING:
-                 // none
-    int damaged; // read: slot that should have started but whose image is not right; OTA_NOTHING:
-                 // none
+    int gave_up;   // read: slot started, never confirmed, now rejected; OTA_NOTHING: none
+    int damaged;   // read: slot that should have started, its image not right; OTA_NOTHING: none
     esp_image_t image; // read: the chosen image (version, project)
     uint8_t buf[256];
 } ota_boot_t;

@@ -44,9 +44,10 @@ enum {
     STREAM_RESERVE = 8, // room kept for what no flow control can hold back: a single or first frame
     STREAM_RING_MIN = 256,
 };
-#define STREAM_SILENCE_END                                                                         \
-    (1000 * USEC_MS) // plain: so long after a full message that completed the image
-#define STREAM_SILENCE_FAIL (10000 * USEC_MS) // both: so long between two messages
+// Plain: so long after a full message that completed the image.
+#define STREAM_SILENCE_END (1000 * USEC_MS)
+// Both: so long between two messages.
+#define STREAM_SILENCE_FAIL (10000 * USEC_MS)
 
 typedef enum { STREAM_IDLE, STREAM_RECEIVING, STREAM_ENDING } stream_state_t;
 typedef enum { STREAM_PLAIN, STREAM_HEADER } stream_kind_t;

@@ -19,8 +19,8 @@ typedef struct {
     size_t digest_len;
 } crypto_psa_t;
 
-/// Starts the library and fills in `out`, which borrows `psa`. False: the library did not start,
-/// out is unusable.
+/// Starts the library and fills in `out`, which borrows `psa`.
+/// False: the library did not start, out is unusable.
 bool crypto_psa_init(crypto_psa_t *psa, crypto_t *out);
 
 /// Releases what an unfinished hash holds. Needed only when psa goes away in the middle of one.
