@@ -15,6 +15,8 @@ typedef struct {
     uint8_t page_log2;
     const char *version; // NULL: "1.0"
     const char *project; // NULL: "test"
+    uint64_t
+        fill; // 0: segments hold zeros; else pseudo-random bytes of this seed, with runs of 0xFF
 } image_spec_t;
 
 /// An ESP32-C3 image with a descriptor in flash and code in RAM.
