@@ -125,7 +125,8 @@ int ota_select_append(const flash_t *flash, const esp_layout_t *layout, unsigned
     const uint32_t base = (sel.newest >= 0) ? sel.record[sel.newest].seq : 0;
     const uint32_t step = (slot + layout->slots - base % layout->slots) % layout->slots + 1;
     if (step >= SEQ_BLANK - base) return OTA_SELECT_EXHAUSTED;
-    const int sector = (sel.newest >= 0) ? 1 - sel.newest : 0;
+    const int stays = (sel.active >= 0) ? sel.active : sel.newest;
+    const int sector = (stays >= 0) ? 1 - stays : 0;
     return write_record(flash, sector_at(flash, layout, sector), base + step, state);
 }
 
