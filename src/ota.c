@@ -36,6 +36,11 @@ static ota_err_t fail_flash(ota_t *o, int code)
     return fail(o, OTA_ERR_FLASH);
 }
 
+static ota_err_t fail_select(ota_t *o, int code)
+{
+    return (code == OTA_SELECT_EXHAUSTED) ? fail(o, OTA_ERR_EXHAUSTED) : fail_flash(o, code);
+}
+
 static void parse_from_start(ota_t *o, const crypto_t *crypto)
 {
     const esp_image_cfg_t cfg = {
@@ -163,7 +168,7 @@ static ota_err_t write_step(ota_t *o)
 {
     if (!o->retired) {
         const int err = ota_select_retire(o->cfg->flash, o->cfg->layout, o->slot, o->cfg->running);
-        if (err) return fail_flash(o, err);
+        if (err) return fail_select(o, err);
         o->retired = true;
         return OTA_OK;
     }
@@ -227,8 +232,7 @@ ota_err_t ota_activate(ota_t *o)
 {
     ASSERT(o->phase == OTA_VERIFIED);
     const int err = ota_select_append(o->cfg->flash, o->cfg->layout, o->slot, OTA_STATE_NEW);
-    if (err == OTA_SELECT_EXHAUSTED) return fail(o, OTA_ERR_EXHAUSTED);
-    if (err) return fail_flash(o, err);
+    if (err) return fail_select(o, err);
     o->phase = OTA_IDLE;
     return OTA_OK;
 }
