@@ -520,6 +520,16 @@ static const change_t CHANGES[] = {
 };
 enum { CHANGE_COUNT = sizeof CHANGES / sizeof *CHANGES };
 
+/// The slot that rules and the state of its record, in one number.
+static uint32_t ruling(void)
+{
+    const ota_select_t sel = read_select();
+    if (sel.active < 0) return UINT32_MAX;
+    return sel.record[sel.active].slot << 8 | (sel.record[sel.active].state & 0xFF);
+}
+
+static uint32_t rules_before, rules_after; // ruling() without a cut
+
 static void set_up(const change_t *c)
 {
     nor_power_on(&bench.nor);
@@ -537,7 +547,12 @@ static void cut(const change_t *c, unsigned n, nor_effect_t effect, uint64_t see
     assert_true(bench.nor.fired);
     nor_power_on(&bench.nor);
     const int slot = active_slot();
-    if (slot != c->before && slot != c->after)
+    // A rejected record, or one that is being rejected, may be left in a state that nobody knows when
+    // its erase is torn. That counts as UNDEFINED, and then it rules.
+    const bool any_state = c->change == do_reject || c->state1 == OTA_STATE_ABORTED;
+    const bool right = any_state ? slot == c->before || slot == c->after
+                                 : ruling() == rules_before || ruling() == rules_after;
+    if (!right)
         fail_msg("%s: cut at change %u, effect %d, seed %u: %s", c->name, n, (int)effect,
                  (unsigned)seed, bench_records(&bench));
     assert_int_equal(c->change(), 0);
@@ -551,7 +566,9 @@ static void an_old_or_the_new_record_rules_after_every_cut(void **state)
     for (size_t i = 0; i < CHANGE_COUNT; i++) {
         const change_t *c = &CHANGES[i];
         set_up(c);
+        rules_before = ruling();
         assert_int_equal(c->change(), 0);
+        rules_after = ruling();
         assert_int_equal(nor_changes(&bench.nor), c->changes);
         assert_int_equal(active_slot(), c->after);
         for (unsigned n = 1; n <= c->changes; n++) {
