@@ -19,6 +19,7 @@ static void put_desc(const image_spec_t *spec, uint8_t *p)
     store_le32(p, spec->desc_magic);
     snprintf((char *)p + 16, 32, "%s", spec->version ? spec->version : "1.0");
     snprintf((char *)p + 48, 32, "%s", spec->project ? spec->project : "test");
+    store_le16(p + 176, spec->min_efuse_rev);
     p[180] = spec->page_log2;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "bench.h"
+#include "image_build.h"
 #include "ota.h"
 #include "ota_select.h"
 #include "vectors.h"
@@ -348,6 +349,23 @@ static void refuses_images_without_touching_the_flash(void **state)
         free(image);
     }
     assert_memory_equal(bench.nor.mem, before, bench.nor.flash.size);
+}
+
+static void refuses_another_revision_of_the_chip_or_its_efuse_block(void **state)
+{
+    (void)state;
+    image_spec_t spec = image_spec();
+    uint8_t *built = malloc(IMAGE_BUILD_CAP);
+    assert_non_null(built);
+    spec.min_efuse_rev = bench.cfg.efuse_rev;
+    assert_int_equal(update(built, image_build(&spec, built), 512), OTA_OK);
+    bench_record(&bench, 0, 1, OTA_STATE_VALID);
+    nor_power_on(&bench.nor);
+    spec.min_efuse_rev++;
+    assert_int_equal(update(built, image_build(&spec, built), 512), OTA_ERR_IMAGE);
+    assert_int_equal(ota.image.err, ESP_IMAGE_ERR_CHIP_REV);
+    assert_int_equal(nor_changes(&bench.nor), 0);
+    free(built);
 }
 
 static void refuses_what_cannot_fit(void **state)
@@ -727,6 +745,7 @@ int main(void)
         ON_A_BENCH(a_sector_with_one_bit_used_is_erased),
         ON_A_BENCH(one_sector_is_prepared_ahead_of_the_data),
         ON_A_BENCH(refuses_images_without_touching_the_flash),
+        ON_A_BENCH(refuses_another_revision_of_the_chip_or_its_efuse_block),
         ON_A_BENCH(refuses_what_cannot_fit),
         ON_A_BENCH(no_single_wrong_byte_gets_activated),
         ON_A_BENCH(no_truncated_image_gets_activated),

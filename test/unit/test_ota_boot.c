@@ -301,6 +301,22 @@ static void starts_only_what_was_made_for_the_chip(void **state)
     }
 }
 
+static void starts_only_what_was_made_for_the_revision_of_the_efuse_block(void **state)
+{
+    (void)state;
+    image_spec_t spec = image_spec();
+    uint8_t *built = malloc(IMAGE_BUILD_CAP);
+    assert_non_null(built);
+    for (uint16_t more = 0; more < 2; more++) {
+        spec.min_efuse_rev = (uint16_t)(bench.chip.efuse_rev + more);
+        bench_put(&bench, 1, built, image_build(&spec, built));
+        bench_record(&bench, 0, 2, OTA_STATE_VALID);
+        memset(bench_otadata(&bench, 1), 0xFF, BENCH_SECTOR);
+        assert_int_equal(bench_boot(&bench), more ? 0 : 1);
+    }
+    free(built);
+}
+
 static void starts_an_image_that_fills_its_slot_to_the_last_byte(void **state)
 {
     (void)state;
@@ -513,6 +529,7 @@ int main(void)
         TWO_SLOTS(a_rejected_image_is_better_than_none),
         TWO_SLOTS(every_single_damaged_byte_of_an_image_is_found),
         TWO_SLOTS(starts_only_what_was_made_for_the_chip),
+        TWO_SLOTS(starts_only_what_was_made_for_the_revision_of_the_efuse_block),
         TWO_SLOTS(starts_an_image_that_fills_its_slot_to_the_last_byte),
         WITH_FACTORY(the_factory_application_starts_first_and_leaves_no_record),
         WITH_FACTORY(the_factory_application_returns_after_a_failed_trial),
