@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //   IDLE, any  begin     ->  OPEN      nothing touched
-//   OPEN       write     ->  OPEN      bytes go to buf, and through the parser, before they go to
-//   flash OPEN       step      ->  OPEN      retire the record, then: program a full page, or
-//   prepare its sector OPEN       finish    ->  FLUSHING  if the image is complete FLUSHING   step
-//   ->  FLUSHING  the same, the last page padded with 0xFF
+//   OPEN       write     ->  OPEN      bytes go through the parser, then to buf
+//   OPEN       step      ->  OPEN      retire the record; then a full page, or its sector
+//   OPEN       finish    ->  FLUSHING  if the image is complete
+//   FLUSHING   step      ->  FLUSHING  the same, the last page padded with 0xFF
 //                        ->  READBACK  all written
 //   READBACK   step      ->  READBACK  512 bytes through the parser and SHA-256
 //                        ->  VERIFIED  the parser says so
@@ -160,8 +160,7 @@ static bool worth_preparing(const ota_t *o)
 {
     const uint32_t end =
         o->image.len ? (uint32_t)smaller(o->image.len, target(o).size) : target(o).size;
-    return o->phase == OTA_OPEN && o->erased < end &&
-           o->erased <= o->at + o->fill + o->cfg->flash->sector_size;
+    return o->erased < end && o->erased <= o->at + o->fill + o->cfg->flash->sector_size;
 }
 
 static ota_err_t write_step(ota_t *o)

@@ -1,12 +1,11 @@
 // ota_boot.c - slot choice at power-on: see ota_boot.h.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   active record NEW, never started   ->  mark it as started, start it on trial
-//   active record NEW, started before  ->  ABORTED: it had its chance; the next in order
-//   active record PENDING              ->  the same (ESP-IDF's bootloader started it)
-//   any other, or none                 ->  the first slot in ota_select_order() whose image is
-//   right started slot is not the active one ->  a VALID record for it, so that the record says
-//   again what runs
+//   active record NEW, never started    ->  mark it as started, start it on trial
+//   active record NEW, started before   ->  ABORTED: it had its chance; the next in order
+//   active record PENDING               ->  the same (ESP-IDF's bootloader started it)
+//   any other, or none                  ->  the first slot in ota_select_order() that is right
+//   started slot is not the active one  ->  a VALID record, which says again what runs
 #include "ota_boot.h"
 
 static bool verify(ota_boot_t *b, const flash_t *flash, const crypto_t *crypto, esp_extent_t where,

@@ -45,12 +45,12 @@ uint8_t *bench_slot(const bench_t *b, int slot);
 /// Restores power and starts: returns what ota_boot_choose() chose.
 int bench_boot(bench_t *b);
 
-/// Both records as text, "1:VALID 2:NEW+1" (+1: one start mark), for messages and comparisons. Valid until the
-/// next call.
+/// Both records as text, "1:VALID 2:NEW+1" (+1: one start mark), for messages and comparisons.
+/// Valid until the next call.
 const char *bench_records(const bench_t *b);
 
-/// A right image of about 9 KB in three sectors for the bench's chip, 1 KB if `tiny`; `version` is in its
-/// descriptor and decides its bytes. The caller frees it.
+/// A right image of about 9 KB in three sectors for the bench's chip, 1 KB if `tiny`; `version` is
+/// in its descriptor and decides its bytes. The caller frees it.
 uint8_t *bench_image(const char *version, bool tiny, size_t *len);
 
 #endif

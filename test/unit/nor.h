@@ -9,8 +9,9 @@
 //     nor_power_on(&nor);                  // the same memory, no fault planned
 //     nor_close(&nor);
 //
-// A call that flash.h forbids fails the cmocka test: outside the flash, not aligned, across a page, or
-// programming a unit that is not blank (flash with ECC or encryption takes a unit once per erase).
+// A call that flash.h forbids fails the cmocka test: outside the flash, not aligned, across a page,
+// or programming a unit that is not blank (flash with ECC or encryption takes a unit once per
+// erase).
 #ifndef NOR_H
 #define NOR_H
 
@@ -45,11 +46,12 @@ typedef struct {
 void nor_open(nor_t *nor, uint32_t size, uint32_t sector_size);
 void nor_close(nor_t *nor);
 
-/// The n-th call from now (1: the next; reads count) returns NOR_ERROR, the ones behind it work. A read that
-/// fails yields garbage.
+/// The n-th call from now (1: the next; reads count) returns NOR_ERROR, the ones behind it work. A
+/// read that fails yields garbage.
 void nor_fail(nor_t *nor, unsigned n, nor_effect_t effect, uint64_t seed);
 
-/// Power is lost at the n-th erase or program from now: it and every call behind it return NOR_NO_POWER.
+/// Power is lost at the n-th erase or program from now: it and every call behind it return
+/// NOR_NO_POWER.
 void nor_cut(nor_t *nor, unsigned n, nor_effect_t effect, uint64_t seed);
 
 /// Forgets faults and counts. The memory stays.

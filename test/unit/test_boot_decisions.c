@@ -1,9 +1,9 @@
 // test_boot_decisions.c - our bootloader's choice beside ESP-IDF's, for 4,830 contents of a flash.
 // SPDX-License-Identifier: Apache-2.0
 //
-// model() is ESP-IDF's choice, written down from its behaviour, with a switch for each point in which we decide
-// otherwise. Without the switches it must say what ESP-IDF did, row by row; with them, what ota_boot_choose() does.
-// So every difference has a named reason, or the test fails.
+// model() is ESP-IDF's choice, written down from its behaviour, with a switch for each point in
+// which we decide otherwise. Without the switches it must say what ESP-IDF did, row by row; with
+// them, what ota_boot_choose() does. So every difference has a named reason, or the test fails.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

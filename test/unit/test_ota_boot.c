@@ -408,8 +408,8 @@ typedef struct {
 static const start_t STARTS[] = {
     { "first start", 0, 0, 0, 0, OTA_NOTHING, 3, 0, 0 },
     { "trial", 1, OTA_STATE_VALID, 2, OTA_STATE_NEW, OTA_NOTHING, 1, 1, 0 },
-    // Torn while it is erased, the record may hold a state that nobody knows, which counts as UNDEFINED:
-    // the image starts once more.
+    // Torn while it is erased, the record may hold a state that nobody knows, which counts as
+    // UNDEFINED: the image starts once more.
     { "given up", 1, OTA_STATE_VALID, 2, OTA_STATE_PENDING, OTA_NOTHING, 3, 0, 1 },
     { "damaged", 1, OTA_STATE_VALID, 2, OTA_STATE_VALID, 1, 3, 0, 0 },
     { "damaged new", 3, OTA_STATE_NEW, 2, OTA_STATE_VALID, 0, 3, 1, 1 },

@@ -151,7 +151,8 @@ static void refuses_a_record_whose_crc_is_wrong_in_any_bit(void **state)
     assert_int_equal(active_slot(), -1);
 }
 
-// ESP-IDF takes four zero bytes on blank flash for a record; the fact that its CRC is blank, too, gives it away.
+// ESP-IDF takes four zero bytes on blank flash for a record; the fact that its CRC is blank, too,
+// gives it away.
 static void refuses_sequence_0_and_a_blank_one(void **state)
 {
     (void)state;
@@ -294,8 +295,9 @@ static void starts_with_the_slot_s_own_number(void **state)
         }
 }
 
-/// From every remainder, for every number of slots: the new record rules, means the slot, is above the old one by
-/// no more than the number of slots, and lies in the other sector; the old one is as it was.
+/// From every remainder, for every number of slots: the new record rules, means the slot, is above
+/// the old one by no more than the number of slots, and lies in the other sector; the old one is as
+/// it was.
 static void appends_the_next_number_that_means_the_slot(void **state)
 {
     (void)state;
@@ -538,7 +540,8 @@ static void set_up(const change_t *c)
     if (c->seq1) bench_record(&bench, 1, c->seq1, c->state1);
 }
 
-/// Cuts the n-th erase or program of a change and looks which slot rules. Then the change is made again.
+/// Cuts the n-th erase or program of a change and looks which slot rules. Then the change is made
+/// again.
 static void cut(const change_t *c, unsigned n, nor_effect_t effect, uint64_t seed)
 {
     set_up(c);
@@ -547,8 +550,8 @@ static void cut(const change_t *c, unsigned n, nor_effect_t effect, uint64_t see
     assert_true(bench.nor.fired);
     nor_power_on(&bench.nor);
     const int slot = active_slot();
-    // A rejected record, or one that is being rejected, may be left in a state that nobody knows when
-    // its erase is torn. That counts as UNDEFINED, and then it rules.
+    // A rejected record, or one that is being rejected, may be left in a state that nobody knows
+    // when its erase is torn. That counts as UNDEFINED, and then it rules.
     const bool any_state = c->change == do_reject || c->state1 == OTA_STATE_ABORTED;
     const bool right = any_state ? slot == c->before || slot == c->after
                                  : ruling() == rules_before || ruling() == rules_after;

@@ -1,4 +1,4 @@
-// test_stream.c - an image as a row of messages: where it begins and ends, and every byte of it in order.
+// test_stream.c - an image as a row of messages: its beginning, its end, its bytes in order.
 // SPDX-License-Identifier: Apache-2.0
 #include <setjmp.h>
 #include <stdarg.h>
