@@ -101,15 +101,15 @@ static void print_events(const device_t *d, unsigned events)
     fflush(stdout);
 }
 
-static int serve(device_t *d, bus_t *bus, const device_options_t *o)
+static int serve(device_t *d, bus_t **bus, bus_options_t *bus_options)
 {
     const machine_t machine = device_machine(d);
-    const char *channel = o->bus.bus.channel ? o->bus.bus.channel : "the bus";
-    printf("listening on %s: %X, answering on %X\n", channel, o->bus.host_id.id,
-           o->bus.device_id.id);
+    const char *channel = bus_options->bus.channel ? bus_options->bus.channel : "the bus";
+    printf("listening on %s: %X, answering on %X\n", channel, bus_options->host_id.id,
+           bus_options->device_id.id);
     fflush(stdout);
     while (!drive_stopped()) {
-        const unsigned events = drive(bus, &machine, USEC_NEVER);
+        const unsigned events = drive(*bus, &machine, USEC_NEVER);
         if (d->file.cut) {
             printf("power cut in flash operation %u\n", d->file.operation);
             return EXIT_DONE;
@@ -117,6 +117,9 @@ static int serve(device_t *d, bus_t *bus, const device_options_t *o)
         print_events(d, events);
         if (!(events & RECEIVER_RESTART)) continue;
         printf("restarting\n");
+        bus_close(*bus); // as with a chip that is reset: what its CAN controller still held is gone
+        *bus = command_open_bus(bus_options);
+        if (!*bus) return EXIT_NO_ANSWER;
         const int code = boot(d);
         if (code != EXIT_DONE || d->file.cut) return code;
     }
@@ -217,7 +220,7 @@ static int run(const device_options_t *o, uint16_t chip_id, bus_options_t *bus_o
         drive_catch_signals();
         printf("simulated %s\n", esp_text_chip(device.chip.id));
         code = boot(&device);
-        if (code == EXIT_DONE && !device.file.cut) code = serve(&device, bus, o);
+        if (code == EXIT_DONE && !device.file.cut) code = serve(&device, &bus, bus_options);
     }
     bus_close(bus);
     device_close(&device);

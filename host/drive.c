@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <time.h>
 
+#define REOPEN_TIME (100 * USEC_MS)
+
 static volatile sig_atomic_t stopped;
 static sigset_t unblocked;
 
@@ -42,6 +44,8 @@ bool drive_stopped(void) { return stopped != 0; }
 static void wait_for_bus(bus_t *bus, usec_t until, usec_t now)
 {
     struct pollfd p = { .fd = bus_fd(bus), .events = POLLIN };
+    if (p.fd < 0)
+        until = sooner(until, now + REOPEN_TIME); // the bus is gone: it is opened again on the way
     const usec_t left = (until > now) ? until - now : 0;
     const struct timespec t = { .tv_sec = (time_t)(left / 1000000),
                                 .tv_nsec = (long)(left % 1000000 * 1000) };

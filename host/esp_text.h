@@ -1,5 +1,5 @@
-// esp_text.h - Espressif's formats in words: names of chips, partitions and states, and errors as
-// sentences. SPDX-License-Identifier: Apache-2.0
+// esp_text.h - Espressif's formats in words: names of chips and partitions, errors as sentences.
+// SPDX-License-Identifier: Apache-2.0
 //
 //     uint16_t chip_id;
 //     if (!esp_text_find_chip("esp32c3", &chip_id)) ...

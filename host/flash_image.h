@@ -1,4 +1,4 @@
-// flash_image.h - builds what a freshly flashed device holds: partition table, one application, blank rest.
+// flash_image.h - builds what a freshly flashed device holds: a partition table, one application.
 // SPDX-License-Identifier: Apache-2.0
 //
 //     const flash_image_cfg_t cfg = { .crypto = &crypto, .table = table, .app = image,

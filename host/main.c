@@ -1,5 +1,5 @@
-// main.c - isotp-ota: firmware updates over CAN. Finds the command; the commands do the rest
-// (cmd_*.c). SPDX-License-Identifier: Apache-2.0
+// main.c - isotp-ota: finds the command; the commands do the rest (cmd_*.c).
+// SPDX-License-Identifier: Apache-2.0
 #include "command.h"
 
 #include <errno.h>

@@ -105,6 +105,7 @@ options_result_t options_parse(const option_t *options, size_t count, int argc, 
         for (size_t i = 0; i < count && !o; i++)
             if (c == FIRST + (int)i || (options[i].letter && c == options[i].letter))
                 o = &options[i];
+        ASSERT(o != NULL); // getopt_long() found it in this very table
         const char *wrong = store(o, optarg);
         if (wrong) {
             snprintf(error, cap, "--%s: '%s' %s", o->name, optarg, wrong);

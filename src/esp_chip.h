@@ -21,6 +21,7 @@ typedef enum {
     ESP_CHIP_RTC, // low-power memory
 } esp_chip_region_t;
 
+/// The kind of memory at an address of a chip.
 esp_chip_region_t esp_chip_region(uint16_t chip_id, uint32_t addr);
 
 /// Whether the chip's memory is known; if not, esp_chip_region() always says NOWHERE.

@@ -37,10 +37,10 @@ typedef enum {
 } esp_partition_err_t;
 
 typedef struct {
-    uint8_t type, subtype;
     uint32_t at, size; // bytes; `at` counts from the start of the flash
     uint32_t flags;    // bit 0 encrypted, bit 1 read-only
-    char label[17];    // at most 16 characters, ended by NUL here (not always on flash)
+    uint8_t type, subtype;
+    char label[17]; // at most 16 characters, ended by NUL here (not always on flash)
 } esp_partition_t;
 
 /// Verifies the whole table at `table_at` as ESP-IDF's bootloader does, and counts its entries

@@ -232,7 +232,7 @@ static uint8_t tx_header(const isotp_tx_t *tx, uint8_t pci[6])
         return 1;
     }
     if (tx->len <= SF_MAX) {
-        pci[0] = (uint8_t)(PCI_SF << 4 | tx->len);
+        pci[0] = (uint8_t)tx->len; // the type, PCI_SF, is 0
         return 1;
     }
     if (tx->len < FF_ESCAPE_MIN) {
@@ -353,6 +353,7 @@ static isotp_events_t message_frame_left(isotp_t *tp, usec_t now)
 
 isotp_events_t isotp_sent(isotp_t *tp, usec_t now)
 {
+    if (tp->flight_count == 0 && tp->offer == OFFER_NONE) return ISOTP_NONE;
     if (tp->flight_count == 0) isotp_taken(tp, now);
     const bool was_fc = tp->flight & 1;
     tp->flight >>= 1;

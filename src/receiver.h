@@ -83,6 +83,8 @@ typedef struct {
     uint8_t status[RECEIVER_STATUS_LEN];
 } receiver_t;
 
+_Static_assert(sizeof(void *) > 4 || sizeof(receiver_t) <= 1152, "RAM that README.md promises");
+
 /// Borrows cfg and ring for its whole life. cap >= STREAM_RING_MIN bytes; 8 KiB keep the bus busy
 /// while flash is written, less makes the sender wait, and nothing is ever lost.
 void receiver_init(receiver_t *r, const receiver_cfg_t *cfg, void *ring, uint32_t cap);

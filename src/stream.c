@@ -163,10 +163,7 @@ void stream_init(stream_t *s, void *ring, uint32_t cap)
 
 void stream_begin(stream_t *s, uint32_t len, bool broke)
 {
-    if (s->judging) { // the message before ended before it was judged: only a broken one does
-        s->used = s->ready;
-        s->judging = false;
-    }
+    if (s->judging) s->used = s->ready; // a message that broke off before it was judged
     s->message_len = len;
     s->message_at = 0;
     s->broke = broke && s->state == STREAM_RECEIVING;

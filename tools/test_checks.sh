@@ -56,6 +56,13 @@ bool isotp_start(uint8_t *to, const uint8_t *msg, size_t len)
 
 bool isotp_idle(const uint8_t *to) { return to[0] == (uint8_t)names[0][0]; }
 END
+    cat >host/assert_fail.c <<'END'
+// assert_fail.c - part of a tree that is checked.
+// SPDX-License-Identifier: Apache-2.0
+#include "base.h"
+
+extern int promises;
+END
     cat >host/bus.c <<'END'
 // bus.c - part of a tree that is checked.
 // SPDX-License-Identifier: Apache-2.0

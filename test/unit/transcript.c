@@ -68,8 +68,10 @@ static void handle(world_t *w, isotp_events_t ev)
 {
     const isotp_rx_t *rx = &w->tp.rx;
     if (ev & ISOTP_RX_FAILED) say(&w->log, w->now, '!', "RX_FAILED %s", name_of(rx->why));
-    if (ev & ISOTP_RX_BEGIN) say(&w->log, w->now, '!', "BEGIN %u", rx->len);
-    if (ev & ISOTP_RX_BEGIN) transcript_len = 0;
+    if (ev & ISOTP_RX_BEGIN) {
+        say(&w->log, w->now, '!', "BEGIN %u", rx->len);
+        transcript_len = 0;
+    }
     if (ev & ISOTP_RX_DATA) {
         assert_int_equal(rx->at, transcript_len); // no gap, no overlap
         assert_true(rx->at + rx->data_len <= rx->len);
@@ -77,8 +79,10 @@ static void handle(world_t *w, isotp_events_t ev)
             memcpy(&transcript_data[transcript_len], rx->data, rx->data_len);
         transcript_len += rx->data_len;
     }
-    if (ev & ISOTP_RX_END) say(&w->log, w->now, '!', "END");
-    if (ev & ISOTP_RX_END) assert_int_equal(transcript_len, rx->len);
+    if (ev & ISOTP_RX_END) {
+        say(&w->log, w->now, '!', "END");
+        assert_int_equal(transcript_len, rx->len);
+    }
     if (ev & ISOTP_SENT) say(&w->log, w->now, '!', "SENT");
     if (ev & ISOTP_TX_FAILED) say(&w->log, w->now, '!', "TX_FAILED %s", name_of(w->tp.tx.why));
     if (w->auto_bs >= 0 && isotp_wanted(&w->tp) > 0)
