@@ -129,7 +129,7 @@ static unsigned for_every_row(visit_t *visit)
         golden_case_t c = { .factory = strcmp(column[0], "factory") == 0,
                             .rollback = strcmp(column[1], "on") == 0,
                             .record = { parse_record(column[2]), parse_record(column[3]) } };
-        char *p = (char *)(uintptr_t)column[4];
+        const char *p = column[4];
         while (*p) {
             char row[120];
             snprintf(row, sizeof row, "%s, rollback %s, %s, %s, %.3s", column[0], column[1],
@@ -137,9 +137,10 @@ static unsigned for_every_row(visit_t *visit)
             for (int i = 0; i < 3; i++)
                 c.right[i] = p[i] == '1';
             assert_int_equal(p[3], '=');
-            visit(&c, (int)strtol(p + 4, &p, 10), row);
+            visit(&c, (int)strtol(p + 4, NULL, 10), row);
             rows++;
-            if (*p == ' ') p++;
+            p += strcspn(p, " ");
+            p += strspn(p, " ");
         }
     }
     free(line);

@@ -234,7 +234,7 @@ static void tries_the_slots_in_this_order(void **state)
         const unsigned count = ota_select_order(&sel, &bench.layout, order);
         char text[ESP_PARTITION_SLOTS_MAX + 2] = { 0 };
         for (unsigned k = 0; k < count; k++)
-            text[k] = (order[k] == OTA_FACTORY) ? 'F' : "0123456789abcdef"[order[k]];
+            text[k] = "F0123456789abcdef"[order[k] + 1];
         assert_string_equal(text, c->order);
     }
 }
@@ -347,9 +347,9 @@ static void says_when_no_number_is_left(void **state)
 static void keeps_the_ruling_record_when_a_rejected_one_is_newer(void **state)
 {
     (void)state;
-    for (int ruling = 0; ruling < 2; ruling++) {
-        bench_record(&bench, ruling, 4, OTA_STATE_NEW);
-        bench_record(&bench, 1 - ruling, 5, OTA_STATE_ABORTED);
+    for (int i = 0; i < 2; i++) {
+        bench_record(&bench, i, 4, OTA_STATE_NEW);
+        bench_record(&bench, 1 - i, 5, OTA_STATE_ABORTED);
         nor_power_on(&bench.nor);
         nor_cut(&bench.nor, 2, NOR_NOTHING, 0); // erased, nothing written yet
         assert_int_equal(append(1, OTA_STATE_VALID), NOR_NO_POWER);
@@ -357,8 +357,8 @@ static void keeps_the_ruling_record_when_a_rejected_one_is_newer(void **state)
         assert_int_equal(active_slot(), 1);
         assert_int_equal(append(1, OTA_STATE_VALID), 0);
         assert_int_equal(active_slot(), 1);
-        assert_int_equal(read_select().active, 1 - ruling);
-        assert_true(read_select().record[1 - ruling].seq > 4);
+        assert_int_equal(read_select().active, 1 - i);
+        assert_true(read_select().record[1 - i].seq > 4);
     }
 }
 

@@ -345,6 +345,14 @@ static void reports_a_foreign_message_once_and_at_its_beginning(void **state)
     assert_int_equal(piece(image + 6, 7), STREAM_NONE);
 }
 
+static void two_bytes_are_enough_to_tell_that_it_is_no_header(void **state)
+{
+    (void)state;
+    stream_begin(&stream, 8, false);
+    assert_int_equal(piece((const uint8_t *)"O", 1), STREAM_NONE);
+    assert_int_equal(piece((const uint8_t *)"X", 1), STREAM_FOREIGN);
+}
+
 static void ignores_everything_while_a_transfer_ends(void **state)
 {
     (void)state;
@@ -620,7 +628,7 @@ static bool looks_like_image(const uint8_t *p, size_t len)
            memcmp(p + 32, "\x32\x54\xCD\xAB", 4) == 0;
 }
 
-/// The events of a message of which `len` bytes came: 'P' plain, 'H' header, 0 no beginning.
+/// What begins with a message of which `len` bytes came: 'P' plain, 'H' header, 0 no beginning.
 static int begins(const model_t *m, const uint8_t *p, size_t len, bool broke)
 {
     const bool open = m->state == STREAM_IDLE || broke;
@@ -668,24 +676,25 @@ static stream_events_t model_end(model_t *m, size_t message_len)
     return STREAM_ENDED;
 }
 
+/// Fills `p` (4096 bytes) and returns how many of them are the message.
 static size_t random_message(uint64_t *seed, uint8_t *p)
 {
     static const uint16_t LEN[] = { 1, 7, 8, 20, 35, 36, 43, 44, 45, 300, 1000, 4095, 4095, 4096 };
     const size_t len = LEN[vector_random(seed, sizeof LEN / sizeof *LEN)];
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < 4096; i++)
         p[i] = (uint8_t)vector_random(seed, 256);
     const uint32_t size = 1 + vector_random(seed, vector_random(seed, 2) ? 60 : 6000);
     switch (vector_random(seed, 8)) {
-    case 0: memcpy(p, image, smaller(len, 100)); break;
+    case 0: memcpy(p, image, 100); break;
     case 1: p[0] = 0xE9; break;
-    case 2: memcpy(p, header(size), smaller(len, 8)); break;
+    case 2: memcpy(p, header(size), STREAM_HEADER_LEN); break;
     case 3:
-        memcpy(p, header(size), smaller(len, 8));
-        if (len > 8) memcpy(p + 8, image, smaller(len - 8, 100));
+        memcpy(p, header(size), STREAM_HEADER_LEN);
+        memcpy(p + STREAM_HEADER_LEN, image, 100);
         break;
     case 4:
-        memcpy(p, image, smaller(len, 100));
-        p[vector_random(seed, 44) % len] ^= 1;
+        memcpy(p, image, 100);
+        p[vector_random(seed, HEAD)] ^= 1;
         break;
     default: break;
     }
@@ -703,7 +712,7 @@ static void random_messages_do_what_the_model_says(void **state)
 {
     (void)state;
     static model_t m;
-    uint8_t bytes[4096];
+    static uint8_t bytes[4096];
     uint64_t seed = vector_seed("test_stream");
     unsigned count[5] = { 0 };
     const uint32_t cap = STREAM_RING_MIN + vector_random(&seed, 1000);
@@ -785,6 +794,7 @@ int main(void)
         ON_A_STREAM(an_announced_size_of_0_ends_with_its_header),
         ON_A_STREAM(ignores_messages_that_begin_no_transfer),
         ON_A_STREAM(reports_a_foreign_message_once_and_at_its_beginning),
+        ON_A_STREAM(two_bytes_are_enough_to_tell_that_it_is_no_header),
         ON_A_STREAM(ignores_everything_while_a_transfer_ends),
         ON_A_STREAM(stopped_it_ignores_the_rest_of_the_message),
         ON_A_STREAM(a_message_that_breaks_off_ends_the_transfer),
