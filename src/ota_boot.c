@@ -1,12 +1,11 @@
 // ota_boot.c - slot choice at power-on: see ota_boot.h.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   active record NEW, never started   ->  mark it as started, start it on trial
-//   active record NEW, started before  ->  ABORTED: it had its chance; the next in order
-//   active record PENDING              ->  the same (ESP-IDF's bootloader started it)
-//   any other, or none                 ->  the first slot in ota_select_order() whose image is
-//   right started slot is not the active one ->  a VALID record for it, so that the record says
-//   again what runs
+//   active record NEW, never started    ->  mark it as started, start it on trial
+//   active record NEW, started before   ->  ABORTED: it had its chance; the next in order
+//   active record PENDING               ->  the same (ESP-IDF's bootloader started it)
+//   any other, or none                  ->  the first slot in ota_select_order() that is right
+//   started slot is not the active one  ->  a VALID record, which says again what runs
 #include "ota_boot.h"
 
 static bool verify(ota_boot_t *b, const flash_t *flash, const crypto_t *crypto, esp_extent_t where,
@@ -30,21 +29,27 @@ static bool verify(ota_boot_t *b, const flash_t *flash, const crypto_t *crypto, 
     return esp_image_finish(&b->image) == ESP_IMAGE_OK;
 }
 
-// An update on trial that was started before and not confirmed has failed.
-static void end_failed_trial(ota_boot_t *b, const flash_t *flash, const esp_layout_t *layout,
-                             ota_select_t *sel)
+static bool trial_failed(const ota_record_t *r)
 {
-    if (sel->active < 0) return;
-    const ota_record_t *r = &sel->record[sel->active];
-    if (r->state != OTA_STATE_PENDING && !(r->state == OTA_STATE_NEW && r->starts > 0)) return;
-    b->gave_up = (int)r->slot;
-    (void)ota_select_reject(flash, layout, OTA_STATE_ABORTED);
-    // Decided, even if the flash would not take it: the other record rules, if it can.
-    sel->record[sel->active].state = OTA_STATE_ABORTED;
-    const ota_record_t *other = &sel->record[1 - sel->active];
-    const bool rules =
-        other->valid && other->state != OTA_STATE_INVALID && other->state != OTA_STATE_ABORTED;
-    sel->active = rules ? 1 - sel->active : -1;
+    return r->state == OTA_STATE_PENDING || (r->state == OTA_STATE_NEW && r->starts > 0);
+}
+
+// An update on trial that was started before and not confirmed has failed. It may be true of both
+// records, if ESP-IDF's bootloader wrote them.
+static void end_failed_trials(ota_boot_t *b, const flash_t *flash, const esp_layout_t *layout,
+                              ota_select_t *sel)
+{
+    while (sel->active >= 0 && trial_failed(&sel->record[sel->active])) {
+        ota_record_t *r = &sel->record[sel->active];
+        if (b->gave_up == OTA_NOTHING) b->gave_up = (int)r->slot;
+        (void)ota_select_reject(flash, layout, OTA_STATE_ABORTED);
+        // Decided, even if the flash would not take it: the other record rules, if it can.
+        r->state = OTA_STATE_ABORTED;
+        const ota_record_t *other = &sel->record[1 - sel->active];
+        const bool rules =
+            other->valid && other->state != OTA_STATE_INVALID && other->state != OTA_STATE_ABORTED;
+        sel->active = rules ? 1 - sel->active : -1;
+    }
 }
 
 void ota_boot_choose(ota_boot_t *b, const flash_t *flash, const crypto_t *crypto,
@@ -55,7 +60,7 @@ void ota_boot_choose(ota_boot_t *b, const flash_t *flash, const crypto_t *crypto
     b->slot = b->gave_up = b->damaged = OTA_NOTHING;
     b->on_trial = false;
     const bool readable = ota_select_read(flash, layout, &sel) == 0;
-    if (readable) end_failed_trial(b, flash, layout, &sel);
+    if (readable) end_failed_trials(b, flash, layout, &sel);
     const unsigned count = ota_select_order(&sel, layout, order);
     for (unsigned i = 0; i < count && b->slot == OTA_NOTHING; i++) {
         const esp_extent_t where =

@@ -1,18 +1,16 @@
 // ota_select.c - the boot record: see ota_select.h.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sector i of otadata:  +0 seq  +4 label[20]  +24 state  +28 crc(seq)  +32 start marks, 16 bytes
-// each
+// Sector i of otadata:  +0 seq  +4 label[20]  +24 state  +28 crc(seq)  +32 start marks of 16 bytes
 //
 // What makes a cut harmless:
 //   - a new record goes to the sector whose record does not rule, so the ruling one is there until
-//   the new one is;
+//     the new one is;
 //   - its second half (state, crc) is programmed before its first (seq): a torn first half fails
-//   the CRC, because a
-//     CRC-32 finds every change of a 4-byte value, and a torn second half has no seq yet and counts
-//     as blank;
+//     the CRC, because a CRC-32 finds every change of a 4-byte value, and a torn second half has no
+//     seq yet and counts as blank;
 //   - a mark is a whole unit: programmed in part it reads as set, which at worst costs the new
-//   image one start.
+//     image one start.
 #include "ota_select.h"
 
 #include "crc32.h"
@@ -125,7 +123,8 @@ int ota_select_append(const flash_t *flash, const esp_layout_t *layout, unsigned
     const uint32_t base = (sel.newest >= 0) ? sel.record[sel.newest].seq : 0;
     const uint32_t step = (slot + layout->slots - base % layout->slots) % layout->slots + 1;
     if (step >= SEQ_BLANK - base) return OTA_SELECT_EXHAUSTED;
-    const int sector = (sel.newest >= 0) ? 1 - sel.newest : 0;
+    const int stays = (sel.active >= 0) ? sel.active : sel.newest;
+    const int sector = (stays >= 0) ? 1 - stays : 0;
     return write_record(flash, sector_at(flash, layout, sector), base + step, state);
 }
 

@@ -66,15 +66,15 @@ int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select
 unsigned ota_select_order(const ota_select_t *sel, const esp_layout_t *layout,
                           int order[ESP_PARTITION_SLOTS_MAX + 1]);
 
-/// Writes a new record for `slot` beside the newest one, which stays. After a power cut either the
-/// old record rules or the new one. Returns 0, the flash's error, or -1 when the sequence numbers
-/// are used up.
+/// Writes a new record for `slot` beside the one that rules, which stays (if all are rejected: beside
+/// the newest). After a power cut either the old record rules or the new one. Returns 0, the flash's
+/// error, or OTA_SELECT_EXHAUSTED.
 int ota_select_append(const flash_t *flash, const esp_layout_t *layout, unsigned slot,
                       uint32_t state);
 
 /// Makes sure that no record speaks for `slot`, because its content is about to change. `running`
 /// is the slot that runs now, or OTA_FACTORY; if the ruling record is about `slot`, one for
-/// `running` is written first.
+/// `running` is written first. Returns as ota_select_append().
 int ota_select_retire(const flash_t *flash, const esp_layout_t *layout, unsigned slot, int running);
 
 /// Marks the active record as started once more. Costs no erase; a cut leaves it marked or not.

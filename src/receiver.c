@@ -88,7 +88,6 @@ static receiver_result_t result_of_stream(stream_why_t why)
 static receiver_events_t on_stream(receiver_t *r, stream_events_t ev, usec_t now)
 {
     receiver_events_t events = RECEIVER_NONE;
-    if (ev & STREAM_FAILED) events |= fail(r, result_of_stream(r->stream.why), now);
     if (ev & STREAM_FOREIGN) isotp_refuse(&r->isotp, now);
     if (ev & STREAM_STARTED) {
         events |= RECEIVER_STARTED;
@@ -96,6 +95,8 @@ static receiver_events_t on_stream(receiver_t *r, stream_events_t ev, usec_t now
         if (ota_begin(&r->ota, r->stream.size) != OTA_OK)
             events |= fail(r, result_of_ota(&r->ota), now);
     }
+    if ((ev & STREAM_FAILED) && !(events & RECEIVER_FAILED))
+        events |= fail(r, result_of_stream(r->stream.why), now);
     return events;
 }
 

@@ -24,7 +24,8 @@
 
 enum {
     STREAM_NONE = 0,
-    STREAM_STARTED = 1, // a transfer begins, stream_t.size; one that was under way is void
+    STREAM_STARTED = 1, // a transfer begins, stream_t.size; one that was under way is void.
+                        // With ENDED or FAILED: it began, and then that
     STREAM_ENDED = 2,   // all bytes of it are in the ring
     STREAM_FAILED = 4,  // it is void: stream_t.why
     STREAM_FOREIGN = 8, // this message is not of a transfer: its bytes are ignored

@@ -352,6 +352,18 @@ static void more_than_announced_is_refused(void **state)
     expect_old();
 }
 
+// In the frame that brings the end of the header, so that the transfer begins and fails at once.
+static void more_than_announced_is_refused_in_the_first_message_too(void **state)
+{
+    (void)state;
+    with_header(new_image, 5, 2);
+    world_transfer(&w, bytes, 8 + 5, 4095);
+    assert_true(w.events & RECEIVER_STARTED);
+    expect_failed(RECEIVER_EXCESS);
+    assert_int_equal(w.receiver.state, RECEIVER_IDLE);
+    expect_old();
+}
+
 static void a_lost_frame_breaks_the_transfer_and_nothing_else(void **state)
 {
     (void)state;
@@ -502,6 +514,7 @@ int main(void)
         cmocka_unit_test_setup(text_is_refused_with_overflow, fresh),
         cmocka_unit_test_setup(more_than_the_slot_holds_is_refused, fresh),
         cmocka_unit_test_setup(more_than_announced_is_refused, fresh),
+        cmocka_unit_test_setup(more_than_announced_is_refused_in_the_first_message_too, fresh),
         cmocka_unit_test_setup(a_lost_frame_breaks_the_transfer_and_nothing_else, fresh),
         cmocka_unit_test_setup(a_second_sender_breaks_the_transfer_and_the_old_firmware_stays,
                                fresh),
