@@ -21,7 +21,8 @@
 #include "esp_partition.h"
 #include "flash.h"
 
-/// States as ESP-IDF numbers them (esp_ota_img_states_t). Any other value is as good as UNDEFINED.
+/// States as ESP-IDF numbers them (esp_ota_img_states_t). A record with any
+/// other value is not valid.
 enum {
     OTA_STATE_NEW = 0,     // activated, never started
     OTA_STATE_PENDING = 1, // started, not yet confirmed (ESP-IDF's bootloader; ours marks starts)
@@ -60,6 +61,9 @@ ota_record_t ota_select_decode(const uint8_t raw[OTA_RECORD_LEN], unsigned slots
 /// Reads both sectors. Returns 0 or the flash's error.
 int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select_t *out);
 
+/// True if the last that is recorded about `slot` is that it was INVALID or ABORTED.
+bool ota_select_rejects(const ota_select_t *sel, int slot);
+
 /// The order in which a bootloader tries the slots: writes at most ESP_PARTITION_SLOTS_MAX + 1
 /// entries, returns how many. First the slot of the active record, then ESP-IDF's order without
 /// rejected slots, rejected ones last.
@@ -73,8 +77,8 @@ int ota_select_append(const flash_t *flash, const esp_layout_t *layout, unsigned
                       uint32_t state);
 
 /// Makes sure that no record speaks for `slot`, because its content is about to change. `running`
-/// is the slot that runs now, or OTA_FACTORY; if the ruling record is about `slot`, one for
-/// `running` is written first. Returns as ota_select_append().
+/// is the slot that runs now, or OTA_FACTORY. If the ruling record is about `slot`, one for
+/// `running` is written first; for OTA_FACTORY, which needs none, all records go. Returns as ota_select_append().
 int ota_select_retire(const flash_t *flash, const esp_layout_t *layout, unsigned slot, int running);
 
 /// Marks the active record as started once more. Costs no erase; a cut leaves it marked or not.
