@@ -23,11 +23,18 @@ typedef struct {
     const char *channel;   // "virtual:NAME[?bitrate=N[&dbitrate=N]]", "can0", "/dev/ttyACM0"
     uint32_t bitrate;      // bit/s, 0: as the channel says, or as it is; socketcan: not used
     bool fd;               // FD frames will be sent: refuse an adapter that cannot
+
+    // A file for every frame sent and received, in the format of its suffix (bus_log.h). Borrowed until
+    // bus_close(). NULL: none.
+    const char *log;
+    bool *log_failed; // set if bus_open() fails for the log, with the bus untouched; may be NULL
+    void (*warn)(const char *line); // once, if the log fails later: the bus goes on; may be NULL
 } bus_cfg_t;
 
 /// Opens a bus. What `cfg` leaves out (NULL, 0) comes from the environment: CAN_INTERFACE,
 /// CAN_CHANNEL, CAN_BITRATE. The bit rate of a socketcan interface is set with `ip link`, not here.
 /// NULL: `error` holds one line without a newline: what is wrong, where, what to do.
+/// The log is emptied if it exists. A frame of ours is in it once it is confirmed.
 bus_t *bus_open(const bus_cfg_t *cfg, char *error, size_t cap);
 void bus_close(bus_t *bus); // NULL is fine
 
