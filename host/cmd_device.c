@@ -193,7 +193,7 @@ done:
 
 // --- Command ---
 
-static int run(const device_options_t *o, uint16_t chip_id, bus_options_t *bus_options)
+static int run(const device_options_t *o, uint16_t chip_id)
 {
     static device_t device;
     char error[256];
@@ -211,8 +211,8 @@ static int run(const device_options_t *o, uint16_t chip_id, bus_options_t *bus_o
         (uint8_t)(o->stmin_ms >= 1 || o->stmin_ms == 0 ? o->stmin_ms : 0xF0 + o->stmin_ms * 10);
     if (!device_open(&device, &cfg, error, sizeof error))
         return command_fail(EXIT_BAD_IMAGE, "%s", error);
-    bus_t *bus = command_open_bus(bus_options);
     int code = EXIT_NO_ANSWER;
+    bus_t *bus = command_open_bus(&o->bus, &code);
     if (bus) {
         drive_catch_signals();
         printf("simulated %s\n", esp_text_chip(device.chip.id));
@@ -279,12 +279,12 @@ int cmd_device(int argc, char **argv)
         esp_text_chip_options(names, sizeof names);
         return command_fail(EXIT_USAGE, "device: --chip: '%s' is none of %s", o.chip, names);
     }
-    code = command_check_ids(&o.bus);
+    code = command_check_bus(&o.bus);
     if (code) return code;
     if (o.create) {
         code = create(&o, chip_id);
         const bool no_bus = !o.bus.bus.channel && !getenv("CAN_CHANNEL");
         if (code != EXIT_DONE || no_bus) return code;
     }
-    return run(&o, chip_id, &o.bus);
+    return run(&o, chip_id);
 }
