@@ -210,6 +210,21 @@ void bus_close(bus_t *bus)
     free(bus);
 }
 
+static void go_down(bus_t *bus)
+{
+    if (bus->fd >= 0) close(bus->fd);
+    bus->fd = -1;
+    bus->under_way = 0;
+    bus->retry_at = 0;
+}
+
+bool bus_restart(bus_t *bus, char *error, size_t cap)
+{
+    go_down(bus);
+    bus->fd = bus->driver->open(bus->self, error, cap);
+    return bus->fd >= 0;
+}
+
 int bus_fd(const bus_t *bus) { return bus->fd; }
 
 // --- Frames ---
@@ -238,12 +253,7 @@ bus_event_t bus_recv(bus_t *bus, can_frame_t *frame)
             bus->oldest = (bus->oldest + 1) % WINDOW_MAX;
             bus->under_way--;
             return event;
-        case BUS_DOWN:
-            close(bus->fd);
-            bus->fd = -1;
-            bus->under_way = 0;
-            bus->retry_at = 0;
-            return event;
+        case BUS_DOWN: go_down(bus); return event;
         }
     }
 }

@@ -38,6 +38,10 @@ typedef struct {
 bus_t *bus_open(const bus_cfg_t *cfg, char *error, size_t cap);
 void bus_close(bus_t *bus); // NULL is fine
 
+/// As when a node is reset: frames under way, and those received but not fetched, are gone. The log
+/// goes on. False: `error` is set as by bus_open(), and the bus is gone as after BUS_DOWN.
+bool bus_restart(bus_t *bus, char *error, size_t cap);
+
 /// For poll(): readable when bus_recv() has something. May change after BUS_DOWN, and is -1 while
 /// the bus is gone: then call bus_recv() from time to time.
 int bus_fd(const bus_t *bus);

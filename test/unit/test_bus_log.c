@@ -405,6 +405,33 @@ static void more_frames_than_any_window_are_logged_in_their_order(void **state)
     bus_close(a);
 }
 
+static void a_restarted_node_forgets_frames_but_not_its_log(void **state)
+{
+    (void)state;
+    bus_t *a = join(path_of("a.log"), "?bitrate=2000"), *b = join(NULL, "");
+    char error[256];
+    can_frame_t frame;
+    assert_true(bus_send(a, &classic));
+    assert_int_equal(wait_for_event(a), BUS_SENT);
+    assert_int_equal(wait_for_event(b), BUS_FRAME);
+    assert_true(bus_send(b, &empty));
+    assert_int_equal(wait_for_event(b), BUS_SENT); // it has arrived, nobody has fetched it
+    assert_true(bus_send(a, &fd));
+    assert_true(bus_restart(a, error, sizeof error));
+    assert_int_equal(bus_recv(a, &frame), BUS_NONE);
+    assert_true(bus_send(a, &extended));
+    assert_int_equal(wait_for_event(b), BUS_FRAME); // what was on the wire
+    assert_int_equal(wait_for_event(b), BUS_FRAME);
+    while (wait_for_event(a) != BUS_SENT)
+        continue;
+    bus_close(a);
+    bus_close(b);
+    (void)read_back("a.log");
+    assert_non_null(strstr(content, "7E0#02100300CCCC0000"));
+    assert_non_null(strstr(content, "18DA10F1#A1B2C3"));
+    assert_null(strstr(content, "001#"));
+}
+
 static void a_log_that_fails_warns_once_and_the_bus_goes_on(void **state)
 {
     (void)state;
@@ -498,6 +525,7 @@ int main(void)
         TEST(both_directions_are_logged_in_the_order_of_the_bus),
         TEST(frames_that_a_lost_bus_took_along_are_not_logged),
         TEST(more_frames_than_any_window_are_logged_in_their_order),
+        TEST(a_restarted_node_forgets_frames_but_not_its_log),
         TEST(a_log_that_fails_warns_once_and_the_bus_goes_on),
         TEST(a_log_that_cannot_be_created_leaves_the_bus_alone),
         TEST(an_older_log_is_overwritten_unless_the_channel_makes_no_sense),
