@@ -103,6 +103,7 @@ static void print_events(const device_t *d, unsigned events)
 
 static int serve(device_t *d, bus_t *bus, const device_options_t *o)
 {
+    char error[256];
     const machine_t machine = device_machine(d);
     const char *channel = o->bus.bus.channel ? o->bus.bus.channel : "the bus";
     printf("listening on %s: %X, answering on %X\n", channel, o->bus.host_id.id,
@@ -117,6 +118,8 @@ static int serve(device_t *d, bus_t *bus, const device_options_t *o)
         print_events(d, events);
         if (!(events & RECEIVER_RESTART)) continue;
         printf("restarting\n");
+        if (!bus_restart(bus, error, sizeof error)) // the CAN controller of a chip is reset, too
+            return command_fail(EXIT_NO_ANSWER, "%s", error);
         const int code = boot(d);
         if (code != EXIT_DONE || d->file.cut) return code;
     }

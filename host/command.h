@@ -117,8 +117,8 @@ isotp_cfg_t command_isotp(const bus_options_t *o, bool device);
 /// Reads a whole file. NULL: a message is on stderr. free() it.
 uint8_t *command_read_file(const char *path, uint32_t *len);
 
-/// Progress of a transfer: a bar on a terminal, a line every tenth otherwise, JSON lines with
-/// `json`.
+/// Progress of a transfer: a bar on a terminal, a line every tenth otherwise,
+/// JSON lines with `json`.
 typedef struct {
     bool json, terminal, shown;
     const char *what;

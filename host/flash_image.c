@@ -111,12 +111,9 @@ static bool fill(const build_t *b, uint8_t *p, uint32_t size)
 
 uint8_t *flash_image_build(const flash_image_cfg_t *cfg, uint32_t *size, char *error, size_t cap)
 {
-    const build_t b = {
-        cfg,
-        cfg->table_at ? cfg->table_at : ESP_PARTITION_TABLE_AT,
-        error,
-        cap,
-    };
+    build_t b = { .cfg = cfg, .cap = cap };
+    b.table_at = cfg->table_at ? cfg->table_at : ESP_PARTITION_TABLE_AT;
+    b.error = error;
     if (!choose_size(&b, size)) return NULL;
     uint8_t *p = malloc(*size);
     if (!p) {

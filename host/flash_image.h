@@ -1,11 +1,11 @@
-// flash_image.h - builds what a freshly flashed device holds: partition table, one application, blank rest.
+// flash_image.h - builds what a freshly flashed device holds: a partition table, one application.
 // SPDX-License-Identifier: Apache-2.0
 //
 //     const flash_image_cfg_t cfg = { .crypto = &crypto, .table = table, .app = image,
 //                                     .app_len = len, .chip_id = ESP_IMAGE_ANY_CHIP };
 //     uint32_t size;
 //     uint8_t *flash = flash_image_build(&cfg, &size, error, sizeof error);
-//     if (!flash) ... // error holds one line
+//     if (!flash) fail(error); // one line
 //     free(flash);
 //
 // Threads: none inside. Memory: the result is allocated, the caller frees it.

@@ -216,7 +216,7 @@ static bool examine_otadata(info_t *info)
     info->kind = INFO_OTADATA;
     info->layout.slots = 2; // the file does not tell
     for (uint32_t i = 0; i < 2; i++) {
-        const uint8_t *raw = info->p + i * (OTADATA_LEN / 2);
+        const uint8_t *raw = info->p + (size_t)i * (OTADATA_LEN / 2);
         info->record[i].blank = is_blank(raw, OTA_RECORD_LEN);
         info->record[i].record = ota_select_decode(raw, info->layout.slots);
     }

@@ -81,18 +81,28 @@ static int64_t limited(int64_t v)
     return (v > NUMBER_MAX) ? NUMBER_MAX : (v < -NUMBER_MAX) ? -NUMBER_MAX : v;
 }
 
+/// By the letter behind a leading zero.
+static int base_of(char letter)
+{
+    switch (letter) {
+    case 'x':
+    case 'X': return 16;
+    case 'o':
+    case 'O': return 8;
+    case 'b':
+    case 'B': return 2;
+    default: return 10;
+    }
+}
+
 /// Python's int(text, 0): decimal without leading zeros, 0x, 0o, 0b; single underscores between
 /// digits.
 static bool parse_int(const char *p, int64_t *out)
 {
     const bool negative = *p == '-';
     if (*p == '-' || *p == '+') p++;
-    int base = 10;
-    if (*p == '0' && p[1]) {
-        const char kind = (char)(p[1] | 0x20);
-        base = (kind == 'x') ? 16 : (kind == 'o') ? 8 : (kind == 'b') ? 2 : 10;
-        if (base != 10) p += 2;
-    }
+    const int base = (*p == '0') ? base_of(p[1]) : 10;
+    if (base != 10) p += 2;
     const bool zero_first = base == 10 && *p == '0';
     if (base != 10 && *p == '_') p++;
     int64_t v = 0;
@@ -229,10 +239,10 @@ static int parse_row(csv_t *csv, row_t *row, char *text)
     char none[] = "";
     char *column[COLUMNS] = { none, none, none, none, none, none };
     for (int i = 0; i < COLUMNS && text; i++) {
-        column[i] = text;
-        text = strchr(text, ',');
-        if (text) *text++ = 0;
-        column[i] = utf8_trim(column[i]);
+        char *next = strchr(text, ',');
+        if (next) *next++ = 0;
+        column[i] = utf8_trim(text);
+        text = next;
     }
     row->name = strdup(column[0]);
     if (!row->name) return fail(csv, row, "out of memory");
@@ -424,10 +434,10 @@ static int check(csv_t *csv)
             return fail(csv, row, "offset 0x%llx lies before the end of the partition table",
                         (unsigned long long)row->at);
         }
-        if (csv->cfg->flash_size != 0 && row->at + row->size > csv->cfg->flash_size) {
+        const int64_t end = row->at + row->size;
+        if (csv->cfg->flash_size != 0 && end > csv->cfg->flash_size) {
             return fail(csv, row, "'%s' ends at 0x%llx, the flash at 0x%llx", row->name,
-                        (unsigned long long)(row->at + row->size),
-                        (unsigned long long)csv->cfg->flash_size);
+                        (unsigned long long)end, (unsigned long long)csv->cfg->flash_size);
         }
     }
     return 0;

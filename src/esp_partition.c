@@ -1,5 +1,5 @@
-// esp_partition.c - ESP-IDF partition tables: verification, entries, and the layout an updater
-// needs. SPDX-License-Identifier: Apache-2.0
+// esp_partition.c - ESP-IDF partition tables: verification, entries, an updater's layout.
+// SPDX-License-Identifier: Apache-2.0
 //
 // A table is at most 96 records of 32 bytes: entries, at most one MD5 record over all bytes before
 // it, and an end marker. It is read record by record, so that no buffer for 3 KiB is needed. What

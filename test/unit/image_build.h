@@ -1,5 +1,5 @@
-// image_build.h - builds application images for tests, right in every field unless the test says
-// otherwise. SPDX-License-Identifier: Apache-2.0
+// image_build.h - builds application images for tests, right unless the test says otherwise.
+// SPDX-License-Identifier: Apache-2.0
 #ifndef IMAGE_BUILD_H
 #define IMAGE_BUILD_H
 

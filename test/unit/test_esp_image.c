@@ -341,6 +341,37 @@ static void strict_refuses_segments_that_overlap_in_memory(void **state)
     }
 }
 
+static void segments_that_take_no_memory_overlap_nothing(void **state)
+{
+    (void)state;
+    image_spec_t spec = image_spec();
+    spec.segments = 4;
+    spec.segment[1] = (esp_image_segment_t){ 0x40380010, 0 };
+    spec.segment[2] = (esp_image_segment_t){ 0, 64 };
+    spec.segment[3] = (esp_image_segment_t){ 0x40380000, 64 };
+    assert_int_equal(strict_verdict(&spec), ESP_IMAGE_OK);
+}
+
+static void an_image_without_segments_is_what_esp_idf_accepts(void **state)
+{
+    (void)state;
+    static uint8_t image[IMAGE_BUILD_CAP];
+    static const uint16_t chips[] = { 5, 13 };
+    for (size_t i = 0; i < 2; i++) {
+        image_spec_t spec = image_spec();
+        spec.chip_id = chips[i];
+        spec.segments = 0;
+        esp_image_cfg_t cfg = EQUAL;
+        cfg.chip_id = chips[i];
+        esp_image_t im;
+        assert_int_equal(image_build(&spec, image), 64);
+        store_le32(image + 208, 0x00010001); // no descriptor's limits: there is no descriptor
+        assert_int_equal(run(&im, &cfg, image, 512), ESP_IMAGE_OK);
+        assert_int_equal(im.len, 64);
+        assert_false(im.has_desc);
+    }
+}
+
 static void the_page_size_in_the_descriptor_decides_what_can_be_mapped(void **state)
 {
     (void)state;
@@ -669,6 +700,8 @@ int main(void)
         cmocka_unit_test(strict_wants_the_entry_address_in_a_segment_of_code),
         cmocka_unit_test(a_chip_whose_memory_is_unknown_may_start_in_any_segment),
         cmocka_unit_test(strict_refuses_segments_that_overlap_in_memory),
+        cmocka_unit_test(segments_that_take_no_memory_overlap_nothing),
+        cmocka_unit_test(an_image_without_segments_is_what_esp_idf_accepts),
         cmocka_unit_test(the_page_size_in_the_descriptor_decides_what_can_be_mapped),
         cmocka_unit_test(a_chip_with_page_sizes_needs_the_descriptor_in_either_mode),
         cmocka_unit_test(where_the_slot_lies_decides_what_can_be_mapped),

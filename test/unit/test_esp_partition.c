@@ -100,11 +100,11 @@ static void reads_entries_as_the_tool_wrote_them(void **state)
 {
     (void)state;
     static const esp_partition_t want[] = {
-        { 1, 2, 0x9000, 0x6000, 0, "nvs" },          { 1, 0, 0xF000, 0x2000, 0, "otadata" },
-        { 0, 0, 0x20000, 0x100000, 0, "factory" },   { 0, 0x10, 0x120000, 0x100000, 0, "ota_0" },
-        { 0, 0x11, 0x220000, 0x100000, 0, "ota_1" }, { 1, 4, 0x320000, 0x1000, 1, "nvs_keys" },
-        { 1, 6, 0x321000, 0x4000, 2, "settings" },   { 0x40, 1, 0x325000, 0x10000, 3, "fwupd" },
-        { 1, 6, 0x335000, 0x4000, 0, "logs" },
+        { 0x9000, 0x6000, 0, 1, 2, "nvs" },          { 0xF000, 0x2000, 0, 1, 0, "otadata" },
+        { 0x20000, 0x100000, 0, 0, 0, "factory" },   { 0x120000, 0x100000, 0, 0, 0x10, "ota_0" },
+        { 0x220000, 0x100000, 0, 0, 0x11, "ota_1" }, { 0x320000, 0x1000, 1, 1, 4, "nvs_keys" },
+        { 0x321000, 0x4000, 2, 1, 6, "settings" },   { 0x325000, 0x10000, 3, 0x40, 1, "fwupd" },
+        { 0x335000, 0x4000, 0, 1, 6, "logs" },
     };
     load("ab_4m_explicit");
     unsigned count = 0;
@@ -188,6 +188,9 @@ static void ninety_five_entries_fit_and_ninety_six_do_not(void **state)
     assert_int_equal(count, 95);
     write_rows(row, 96);
     assert_int_equal(verify(NULL), ESP_PARTITION_ERR_NO_END);
+    esp_partition_t last;
+    assert_int_equal(esp_partition_get(&flash, AT, 95, &last), ESP_PARTITION_OK);
+    assert_int_equal(esp_partition_get(&flash, AT, 96, &last), ESP_PARTITION_ERR_NO_END);
 }
 
 static void an_entry_may_end_with_the_flash_and_not_behind_it(void **state)
@@ -238,6 +241,8 @@ static void a_blank_flash_has_no_table(void **state)
     assert_int_equal(verify(NULL), ESP_PARTITION_ERR_EMPTY);
     assert_int_equal(esp_partition_verify(&flash, vector_crypto(), FLASH_SIZE - 0x400, NULL),
                      ESP_PARTITION_ERR_FLASH); // the table would not fit
+    assert_int_equal(esp_partition_verify(&flash, vector_crypto(), FLASH_SIZE + 1, NULL),
+                     ESP_PARTITION_ERR_FLASH);
 }
 
 #define OTADATA                                                                                    \

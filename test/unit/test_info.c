@@ -1,4 +1,4 @@
-// test_info.c - what info says about every kind of file, and that no file can make it say something harmful.
+// test_info.c - what info says about files, and that no file makes it say something harmful.
 // SPDX-License-Identifier: Apache-2.0
 #include <setjmp.h>
 #include <stdarg.h>
@@ -368,7 +368,7 @@ static void explains_a_partition_table(void **state)
         table, len,
         "  fwupd             0x40             0x01       0x325000    64 KB       encrypted readonly\n",
         "\"type_name\":null,\"subtype_name\":null");
-    assert_says(table, 10 * 32, "Updates           possible",
+    assert_says(table, (size_t)10 * 32, "Updates           possible",
                 "\"table_md5\":true"); // without the blank rest
     store_le32(table + 28, 0x80000001);
     store_le32(table + 8, 100);
@@ -423,39 +423,63 @@ static void what_it_does_not_know_is_one_line(void **state)
 
 // --- Hostile bytes ---
 
-/// Behind the JSON value at `p`, NULL when there is none.
-static const char *skip_json(const char *p)
+/// Behind the string at `p`, NULL when it is none.
+static const char *skip_string(const char *p)
 {
-    if (*p == '{' || *p == '[') {
-        const char end = (*p == '{') ? '}' : ']';
-        const bool keys = *p++ == '{';
-        if (*p == end) return p + 1;
-        for (;;) {
-            if (keys) {
-                if (*p != '"' || !(p = skip_json(p)) || *p++ != ':') return NULL;
-            }
-            if (!(p = skip_json(p))) return NULL;
-            if (*p == end) return p + 1;
-            if (*p++ != ',') return NULL;
-        }
+    if (*p++ != '"') return NULL;
+    for (; *p != '"'; p++) {
+        if ((uint8_t)*p < 0x20) return NULL;
+        if (*p != '\\') continue;
+        p++;
+        if (*p == 'u' && strspn(p + 1, "0123456789abcdef") >= 4)
+            p += 4;
+        else if (*p != '"' && *p != '\\')
+            return NULL;
     }
-    if (*p == '"') {
-        for (p++; *p != '"'; p++) {
-            if ((uint8_t)*p < 0x20) return NULL;
-            if (*p != '\\') continue;
-            p++;
-            if (*p == 'u' && strspn(p + 1, "0123456789abcdef") >= 4)
-                p += 4;
-            else if (*p != '"' && *p != '\\')
-                return NULL;
-        }
-        return p + 1;
-    }
+    return p + 1;
+}
+
+/// Behind the string, number or word at `p`, NULL when there is none.
+static const char *skip_scalar(const char *p)
+{
     static const char *const words[] = { "true", "false", "null" };
+    if (*p == '"') return skip_string(p);
     for (size_t i = 0; i < 3; i++)
         if (strncmp(p, words[i], strlen(words[i])) == 0) return p + strlen(words[i]);
     const size_t n = strspn(p, "-0123456789");
     return n ? p + n : NULL;
+}
+
+/// Whether `p` is one JSON value and a newline.
+static bool is_json(const char *p)
+{
+    char open[16]; // the closing brackets that are due
+    unsigned depth = 0;
+    bool first = true; // of a list or object, which may be empty
+    do {
+        const bool ends = first && depth > 0 && *p == open[depth - 1];
+        if (!ends) {
+            if (depth > 0 && open[depth - 1] == '}') {
+                p = skip_string(p);
+                if (!p || *p++ != ':') return false;
+            }
+            first = *p == '{' || *p == '[';
+            if (first) {
+                if (depth == sizeof open) return false;
+                open[depth++] = (*p++ == '{') ? '}' : ']';
+                continue;
+            }
+            p = skip_scalar(p);
+            if (!p) return false;
+        }
+        first = false;
+        while (depth > 0 && *p == open[depth - 1]) {
+            p++;
+            depth--;
+        }
+        if (depth > 0 && *p++ != ',') return false;
+    } while (depth > 0);
+    return strcmp(p, "\n") == 0;
 }
 
 static void assert_harmless(const uint8_t *p, size_t len)
@@ -465,8 +489,7 @@ static void assert_harmless(const uint8_t *p, size_t len)
         assert_null(strchr(error, '\n'));
         return;
     }
-    const char *end = skip_json(json);
-    if (!end || strcmp(end, "\n") != 0) fail_msg("not JSON: %s", json);
+    if (!is_json(json)) fail_msg("not JSON: %s", json);
     char *text = explain(p, len, false);
     for (const char *c = text; *c; c++)
         if (((uint8_t)*c < 0x20 && *c != '\n') || *c == 0x7F)
@@ -483,7 +506,10 @@ static void strings_in_a_file_cannot_reach_the_terminal_or_break_the_json(void *
     spec.version =
         "\x1B[2J\x07\"\\\xC2\x9B"
         "31m\xFF\xC3";
-    spec.project = "\xE2\x80\xAEgro\xCC\x88\xC3\x9F\xEF\xBB\xBF";
+    // U+202E turns the direction of writing; spelled so that no reader of this file is turned.
+    static const char project[] = { '\xE2', '\x80', '\xAE', 'g',    'r',    'o',    '\xCC',
+                                    '\x88', '\xC3', '\x9F', '\xEF', '\xBB', '\xBF', 0 };
+    spec.project = project;
     const size_t len = image_build(&spec, image);
     assert_harmless(image, len);
     assert_says(image, len, "Version           \\x1b[2J\\x07\"\\x5c\\xc2\\x9b31m\\xff\\xc3\n",
@@ -504,7 +530,8 @@ static void escaped_text_is_cut_between_characters(void **state)
     assert_string_equal(out, "a\\x01b");
     assert_int_equal(escape_text("1234567\xC3\xA4", out, sizeof out), 7);
     assert_string_equal(out, "1234567");
-    assert_int_equal(escape_text("\xE2\x81\xA6", out, sizeof out), 0);
+    static const char isolate[] = { '\xE2', '\x81', '\xA6', 0 }; // needs 12 bytes
+    assert_int_equal(escape_text(isolate, out, sizeof out), 0);
     assert_string_equal(out, "");
 }
 
