@@ -1,15 +1,16 @@
 // bus_log.h - writes the frames of a bus to a file: for can-utils, for Wireshark, for Vector's tools.
 // SPDX-License-Identifier: Apache-2.0
 //
+//     FILE *file = fopen("update.pcap", "wb");
 //     bus_log_t log;
-//     bool ok = bus_log_begin(&log, file, bus_log_format("update.pcap"), "can0", now);
-//     ok = bus_log_frame(&log, &frame, true, now) && ok; // false once: errno tells
+//     if (!file) fail("no log");
+//     bool ok = bus_log_begin(&log, file, BUS_LOG_PCAP, "can0", wall_clock());
+//     ok = bus_log_frame(&log, &frame, true, wall_clock()) && ok; // false: once, errno tells why
 //     ok = bus_log_end(&log) && ok;
 //
-//     .log   candump -l: (1712230262.015991) can0 7E0#021003; FD: 7E0##1..., 1 BRS, 2 ESI
-//     .pcap  LINKTYPE_CAN_SOCKETCAN (227), microseconds
-//     .asc   Vector: seconds since the date in its head, which is local time. Only this one tells sent
-//            from received frames
+// `.log` is what candump -l writes: (1712230262.015991) can0 7E0#021003. `.pcap` has microseconds and
+// LINKTYPE_CAN_SOCKETCAN (227). `.asc` is Vector's, with seconds since the date in its head, which is
+// local time; only this one tells sent from received frames.
 //
 // Each record leaves with one write(): who is killed has a file of whole records, and loses none that
 // was reported. That costs one or two microseconds a frame; the shortest lasts 47 at 1 Mbit/s.
