@@ -1,8 +1,10 @@
 // cmd_common.c - what the commands share: see command.h.
 // SPDX-License-Identifier: Apache-2.0
+#include "bus_log.h"
 #include "command.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -23,21 +25,43 @@ int command_usage(options_result_t result, const char *usage, const char *error,
                         name, error, (int)name_len, name);
 }
 
-int command_check_ids(const bus_options_t *o)
+int command_check_bus(const bus_options_t *o)
 {
     if (o->host_id.ext != o->device_id.ext)
         return command_fail(EXIT_USAGE,
                             "--source and --destination: one has 29 bits, the other 11");
     if (o->host_id.id == o->device_id.id)
         return command_fail(EXIT_USAGE, "--source and --destination are the same identifier");
+    if (o->bus.log && bus_log_format(o->bus.log) == BUS_LOG_UNKNOWN)
+        return command_fail(
+            EXIT_USAGE,
+            "--log: '%s' must end in .log (candump), .pcap (Wireshark) or .asc (Vector)",
+            o->bus.log);
     return 0;
 }
 
-bus_t *command_open_bus(bus_options_t *o)
+static bool can_draw(void)
+{
+    const char *term = getenv("TERM");
+    return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
+static void warn(const char *line)
+{
+    if (can_draw()) fputs("\r\033[K", stderr); // over a progress bar, which comes again below
+    (void)command_fail(EXIT_DONE, "%s", line);
+}
+
+bus_t *command_open_bus(const bus_options_t *o, int *code)
 {
     char error[256];
-    bus_t *bus = bus_open(&o->bus, error, sizeof error);
-    if (!bus) command_fail(EXIT_NO_ANSWER, "%s", error);
+    bool log_failed = false;
+    bus_cfg_t cfg = o->bus;
+    cfg.log_failed = &log_failed;
+    cfg.warn = warn;
+    if (cfg.log) (void)signal(SIGXFSZ, SIG_IGN); // a log that may not grow is no reason to die
+    bus_t *bus = bus_open(&cfg, error, sizeof error);
+    if (!bus) *code = command_fail(log_failed ? EXIT_FAILED : EXIT_NO_ANSWER, "%s", error);
     return bus;
 }
 
@@ -95,9 +119,8 @@ enum { BAR_MAX = 40, REDRAW_US = 100000 };
 
 void progress_begin(progress_t *p, bool json, const char *what, uint32_t total, usec_t now)
 {
-    const char *term = getenv("TERM");
     *p = (progress_t){ .json = json, .what = what, .total = total, .start = now, .last = now };
-    p->terminal = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+    p->terminal = can_draw();
 }
 
 static unsigned terminal_width(void)

@@ -103,6 +103,7 @@ static void print_events(const device_t *d, unsigned events)
 
 static int serve(device_t *d, bus_t *bus, const device_options_t *o)
 {
+    char error[256];
     const machine_t machine = device_machine(d);
     const char *channel = o->bus.bus.channel ? o->bus.bus.channel : "the bus";
     printf("listening on %s: %X, answering on %X\n", channel, o->bus.host_id.id,
@@ -117,6 +118,8 @@ static int serve(device_t *d, bus_t *bus, const device_options_t *o)
         print_events(d, events);
         if (!(events & RECEIVER_RESTART)) continue;
         printf("restarting\n");
+        if (!bus_restart(bus, error, sizeof error)) // the CAN controller of a chip is reset, too
+            return command_fail(EXIT_NO_ANSWER, "%s", error);
         const int code = boot(d);
         if (code != EXIT_DONE || d->file.cut) return code;
     }
@@ -193,7 +196,7 @@ done:
 
 // --- Command ---
 
-static int run(const device_options_t *o, uint16_t chip_id, bus_options_t *bus_options)
+static int run(const device_options_t *o, uint16_t chip_id)
 {
     static device_t device;
     char error[256];
@@ -211,8 +214,8 @@ static int run(const device_options_t *o, uint16_t chip_id, bus_options_t *bus_o
         (uint8_t)(o->stmin_ms >= 1 || o->stmin_ms == 0 ? o->stmin_ms : 0xF0 + o->stmin_ms * 10);
     if (!device_open(&device, &cfg, error, sizeof error))
         return command_fail(EXIT_BAD_IMAGE, "%s", error);
-    bus_t *bus = command_open_bus(bus_options);
     int code = EXIT_NO_ANSWER;
+    bus_t *bus = command_open_bus(&o->bus, &code);
     if (bus) {
         drive_catch_signals();
         printf("simulated %s\n", esp_text_chip(device.chip.id));
@@ -279,12 +282,12 @@ int cmd_device(int argc, char **argv)
         esp_text_chip_options(names, sizeof names);
         return command_fail(EXIT_USAGE, "device: --chip: '%s' is none of %s", o.chip, names);
     }
-    code = command_check_ids(&o.bus);
+    code = command_check_bus(&o.bus);
     if (code) return code;
     if (o.create) {
         code = create(&o, chip_id);
         const bool no_bus = !o.bus.bus.channel && !getenv("CAN_CHANNEL");
         if (code != EXIT_DONE || no_bus) return code;
     }
-    return run(&o, chip_id, &o.bus);
+    return run(&o, chip_id);
 }

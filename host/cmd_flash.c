@@ -151,10 +151,11 @@ static int transfer(flash_options_t *o, const uint8_t *image, uint32_t len)
 {
     uint32_t total;
     uint8_t *bytes = flasher_wrap(o->protocol, image, len, &total);
-    bus_t *bus = bytes ? command_open_bus(&o->bus) : NULL;
+    int code = EXIT_NO_ANSWER;
+    bus_t *bus = bytes ? command_open_bus(&o->bus, &code) : NULL;
     if (!bus) {
         free(bytes);
-        return EXIT_NO_ANSWER;
+        return code;
     }
     const flasher_cfg_t cfg = { .isotp = command_isotp(&o->bus, false),
                                 .attempts = FLASHER_ATTEMPTS,
@@ -249,7 +250,7 @@ int cmd_flash(int argc, char **argv)
         return command_fail(EXIT_USAGE, "flash: --protocol: '%s' is neither header nor plain",
                             protocol);
     o.protocol = (protocol[0] == 'p') ? FLASHER_PLAIN : FLASHER_HEADER;
-    code = command_check_ids(&o.bus);
+    code = command_check_bus(&o.bus);
     if (code) return code;
     uint32_t len;
     uint8_t *image = command_read_file(o.file, &len);
@@ -284,7 +285,7 @@ int cmd_send(int argc, char **argv)
     if (code >= 0) return code;
     o.bus.bus.channel = words[0];
     o.file = words[1];
-    code = command_check_ids(&o.bus);
+    code = command_check_bus(&o.bus);
     if (code) return code;
     uint32_t len;
     uint8_t *bytes = command_read_file(o.file, &len);
@@ -315,10 +316,10 @@ int cmd_probe(int argc, char **argv)
     int code = command_usage(parsed, usage, error, table, COUNT);
     if (code >= 0) return code;
     o.bus.channel = word;
-    code = command_check_ids(&o);
+    code = command_check_bus(&o);
     if (code) return code;
-    bus_t *bus = command_open_bus(&o);
-    if (!bus) return EXIT_NO_ANSWER;
+    bus_t *bus = command_open_bus(&o, &code);
+    if (!bus) return code;
     const flasher_cfg_t cfg = { .isotp = command_isotp(&o, false),
                                 .attempts = 1,
                                 .status_timeout = 0 };

@@ -89,16 +89,27 @@ typedef struct {
           "what the host listens to; default 7E8",                                                              \
           0,                                                                                                    \
           0 },                                                                                                  \
+        { OPTION_BYTE,                                                                                          \
+          'p',                                                                                                  \
+          "padding",                                                                                            \
+          "BYTE",                                                                                               \
+          &(o)->padding,                                                                                        \
+          "fill frames up to 8 bytes with BYTE, hex",                                                           \
+          0,                                                                                                    \
+          0 },                                                                                                  \
     {                                                                                                           \
-        OPTION_BYTE, 'p', "padding", "BYTE", &(o)->padding,                                                     \
-            "fill frames up to 8 bytes with BYTE, hex", 0, 0                                                    \
+        OPTION_TEXT, 0, "log", "FILE", &(o)->bus.log,                                                           \
+            "writes every frame to a file, anew: X.log (candump),\nX.pcap (Wireshark) or X.asc (Vector)",       \
+            0, 0                                                                                                \
     }
 
-/// 0, or an exit code after a message: both IDs must be of one width, and differ.
-int command_check_ids(const bus_options_t *o);
+/// 0, or an exit code after a message: both IDs must be of one width, and differ; a log's name must
+/// tell its format.
+int command_check_bus(const bus_options_t *o);
 
-/// The bus, or NULL after a message on stderr.
-bus_t *command_open_bus(bus_options_t *o);
+/// The bus, or NULL after a message on stderr: `*code` is the exit code. No bus is EXIT_NO_ANSWER; a log
+/// that cannot be created is EXIT_FAILED: nothing is wrong with the bus, nothing was sent.
+bus_t *command_open_bus(const bus_options_t *o, int *code);
 
 /// The transport's settings for the host's side, or (`device`) for the device's.
 isotp_cfg_t command_isotp(const bus_options_t *o, bool device);
@@ -106,8 +117,8 @@ isotp_cfg_t command_isotp(const bus_options_t *o, bool device);
 /// Reads a whole file. NULL: a message is on stderr. free() it.
 uint8_t *command_read_file(const char *path, uint32_t *len);
 
-/// Progress of a transfer: a bar on a terminal, a line every tenth otherwise, JSON lines with
-/// `json`.
+/// Progress of a transfer: a bar on a terminal, a line every tenth otherwise,
+/// JSON lines with `json`.
 typedef struct {
     bool json, terminal, shown;
     const char *what;

@@ -1,14 +1,16 @@
-// ota_select.h - which slot boots: ESP-IDF's otadata, read and written so that no power cut can hurt.
+// ota_select.h - which slot boots: ESP-IDF's otadata, written so that no power cut can hurt.
 // SPDX-License-Identifier: Apache-2.0
 //
-//     ota_select_read(&flash, &layout, &sel);
-//     count = ota_select_order(&sel, &layout, order); // what a bootloader tries, in this order
-//     ota_select_append(&flash, &layout, slot, OTA_STATE_NEW); // boots next
+//     ota_select_t sel;
+//     int order[ESP_PARTITION_SLOTS_MAX + 1];
+//     int err = ota_select_read(&flash, &layout, &sel);
+//     if (!err) count = ota_select_order(&sel, &layout, order); // as a bootloader tries them
+//     if (!err) err = ota_select_append(&flash, &layout, slot, OTA_STATE_NEW); // boots next
 //
 // otadata is two flash sectors with one 32-byte record each; the valid one with the higher sequence
-// number rules. ESP-IDF changes a record's state by erasing and rewriting it, and forgets the decision
-// if power fails in between. Here the record that rules is never erased: a change is a new record in
-// the other sector.
+// number rules. ESP-IDF changes a record's state by erasing and rewriting it, and forgets the
+// decision if power fails in between. Here the record that rules is never erased: a change is a new
+// record in the other sector.
 //
 // Threads: none inside. Memory: the caller's. Time: at most one erase and two programs a call;
 // ota_select_retire() twice that.
@@ -19,7 +21,8 @@
 #include "esp_partition.h"
 #include "flash.h"
 
-/// States as ESP-IDF numbers them (esp_ota_img_states_t). Any other value is as good as UNDEFINED.
+/// States as ESP-IDF numbers them (esp_ota_img_states_t). A record with any
+/// other value is not valid.
 enum {
     OTA_STATE_NEW = 0,     // activated, never started
     OTA_STATE_PENDING = 1, // started, not yet confirmed (ESP-IDF's bootloader; ours marks starts)
@@ -58,21 +61,24 @@ ota_record_t ota_select_decode(const uint8_t raw[OTA_RECORD_LEN], unsigned slots
 /// Reads both sectors. Returns 0 or the flash's error.
 int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select_t *out);
 
+/// True if the last that is recorded about `slot` is that it was INVALID or ABORTED.
+bool ota_select_rejects(const ota_select_t *sel, int slot);
+
 /// The order in which a bootloader tries the slots: writes at most ESP_PARTITION_SLOTS_MAX + 1
 /// entries, returns how many. First the slot of the active record, then ESP-IDF's order without
 /// rejected slots, rejected ones last.
 unsigned ota_select_order(const ota_select_t *sel, const esp_layout_t *layout,
                           int order[ESP_PARTITION_SLOTS_MAX + 1]);
 
-/// Writes a new record for `slot` beside the newest one, which stays. After a power cut either the
-/// old record rules or the new one. Returns 0, the flash's error, or -1 when the sequence numbers
-/// are used up.
+/// Writes a new record for `slot` beside the one that rules, which stays (if all are rejected: beside
+/// the newest). After a power cut either the old record rules or the new one. Returns 0, the flash's
+/// error, or OTA_SELECT_EXHAUSTED.
 int ota_select_append(const flash_t *flash, const esp_layout_t *layout, unsigned slot,
                       uint32_t state);
 
 /// Makes sure that no record speaks for `slot`, because its content is about to change. `running`
-/// is the slot that runs now, or OTA_FACTORY; if the ruling record is about `slot`, one for
-/// `running` is written first.
+/// is the slot that runs now, or OTA_FACTORY. If the ruling record is about `slot`, one for
+/// `running` is written first; for OTA_FACTORY, which needs none, all records go. Returns as ota_select_append().
 int ota_select_retire(const flash_t *flash, const esp_layout_t *layout, unsigned slot, int running);
 
 /// Marks the active record as started once more. Costs no erase; a cut leaves it marked or not.

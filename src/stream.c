@@ -1,12 +1,13 @@
 // stream.c - the `plain` and `header` protocols: see stream.h.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   IDLE       message that begins like a transfer  ->  RECEIVING  STARTED
-//   IDLE       any other message                    ->  IDLE       FOREIGN
-//   RECEIVING  message that begins like a transfer  ->  RECEIVING  STARTED: the sender was
-//   restarted RECEIVING  last message, or 1 s silent (plain)  ->  ENDING     ENDED RECEIVING
-//   message lost, excess, 10 s silent    ->  IDLE       FAILED ENDING     any message ->  ENDING
-//   FOREIGN any        stop                                 ->  IDLE
+//   IDLE       message that begins like a transfer        ->  RECEIVING  STARTED
+//   IDLE       any other message                          ->  IDLE       FOREIGN
+//   RECEIVING  message that begins like a transfer        ->  RECEIVING  STARTED, the old is void
+//   RECEIVING  last message, or 1 s silent (plain)        ->  ENDING     ENDED
+//   RECEIVING  message lost, excess, overrun, 10 s silent ->  IDLE       FAILED
+//   ENDING     any message                                ->  ENDING     FOREIGN
+//   any        stop                                       ->  IDLE
 //
 // "Begins like a transfer" has two meanings. When nothing is lost by being wrong (IDLE, the message
 // before broke off, only a header came), the first byte decides. In the middle of a transfer the

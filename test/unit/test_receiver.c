@@ -244,6 +244,7 @@ static void refuse(const char *vector, receiver_result_t result)
 {
     uint32_t len;
     uint8_t *image = world_vector(vector, &len);
+    memset(&w.nor.mem[w.layout.slot[1].at], 0, WORLD_SLOT); // an erase would show
     const unsigned before = w.nor.erases + w.nor.programs;
     world_transfer(&w, image, len, 4095);
     expect_failed(result);
@@ -348,6 +349,18 @@ static void more_than_announced_is_refused(void **state)
     bytes[8 + image_len] = 0xFF;
     world_transfer(&w, bytes, 8 + image_len + 1, 4095);
     expect_failed(RECEIVER_EXCESS);
+    expect_old();
+}
+
+// In the frame that brings the end of the header, so that the transfer begins and fails at once.
+static void more_than_announced_is_refused_in_the_first_message_too(void **state)
+{
+    (void)state;
+    with_header(new_image, 5, 2);
+    world_transfer(&w, bytes, 8 + 5, 4095);
+    assert_true(w.events & RECEIVER_STARTED);
+    expect_failed(RECEIVER_EXCESS);
+    assert_int_equal(w.receiver.state, RECEIVER_IDLE);
     expect_old();
 }
 
@@ -605,6 +618,7 @@ int main(void)
         cmocka_unit_test_setup(text_is_refused_with_overflow, fresh),
         cmocka_unit_test_setup(more_than_the_slot_holds_is_refused, fresh),
         cmocka_unit_test_setup(more_than_announced_is_refused, fresh),
+        cmocka_unit_test_setup(more_than_announced_is_refused_in_the_first_message_too, fresh),
         cmocka_unit_test_setup(a_lost_frame_breaks_the_transfer_and_nothing_else, fresh),
         cmocka_unit_test_setup(a_second_sender_breaks_the_transfer_and_the_old_firmware_stays,
                                fresh),
