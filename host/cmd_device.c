@@ -16,6 +16,7 @@ typedef struct {
     bool create, force, fail_self_test;
     uint32_t block_size, cut_at, chip_rev;
     double slowness, stmin_ms;
+    uint8_t stmin; // coded
 } device_options_t;
 
 // What menuconfig's "Factory app, two OTA definitions" would be without the factory app, for 4 MB of flash.
@@ -210,8 +211,7 @@ static int run(const device_options_t *o, uint16_t chip_id)
         .slowness = o->slowness,
         .cut_at = o->cut_at,
     };
-    cfg.isotp.stmin =
-        (uint8_t)(o->stmin_ms >= 1 || o->stmin_ms == 0 ? o->stmin_ms : 0xF0 + o->stmin_ms * 10);
+    cfg.isotp.stmin = o->stmin;
     if (!device_open(&device, &cfg, error, sizeof error))
         return command_fail(EXIT_BAD_IMAGE, "%s", error);
     int code = EXIT_NO_ANSWER;
@@ -225,6 +225,16 @@ static int run(const device_options_t *o, uint16_t chip_id)
     bus_close(bus);
     device_close(&device);
     return code;
+}
+
+// STmin as the standard codes it (9.6.5.4). False: there is no code for that.
+static bool code_stmin(double ms, uint8_t *code)
+{
+    if (ms > 127) return false;
+    const unsigned tenths = (unsigned)(ms * 10 + 0.5);
+    const bool fine = tenths > 0 && tenths < 10;
+    *code = (uint8_t)(fine ? 0xF0 + tenths : tenths / 10);
+    return (fine || tenths % 10 == 0) && ms * 10 == tenths;
 }
 
 int cmd_device(int argc, char **argv)
@@ -251,7 +261,7 @@ int cmd_device(int argc, char **argv)
         { OPTION_NUMBER, 0, "bs", "N", &o.block_size,
           "block size we ask the sender for; default 0: no limit", 0, 255 },
         { OPTION_REAL, 0, "stmin", "MS", &o.stmin_ms,
-          "gap we ask the sender for, 0.1 to 0.9 or whole up to 127", 0, 0 },
+          "gap we ask the sender for, 0.1, 0.2 to 0.9 or whole up to 127", 0, 0 },
         { OPTION_HEADING, 0, "Trouble to make", NULL, NULL, NULL, 0, 0 },
         { OPTION_FLAG, 0, "fail-self-test", NULL, &o.fail_self_test,
           "new firmware finds that it does not work", 0, 0 },
@@ -272,10 +282,8 @@ int cmd_device(int argc, char **argv)
     if (o.create && !o.app) return command_fail(EXIT_USAGE, "device: --create needs --app IMAGE");
     if (!o.create && (o.app || o.partitions || o.force))
         return command_fail(EXIT_USAGE, "device: --app, --partitions and --force go with --create");
-    const bool whole = o.stmin_ms == (double)(uint8_t)o.stmin_ms && o.stmin_ms <= 127;
-    const bool tenths = o.stmin_ms >= 0.1 && o.stmin_ms <= 0.9;
-    if (!whole && !tenths)
-        return command_fail(EXIT_USAGE, "device: --stmin: 0.1 to 0.9, or whole up to 127");
+    if (!code_stmin(o.stmin_ms, &o.stmin))
+        return command_fail(EXIT_USAGE, "device: --stmin: 0.1, 0.2 to 0.9, or whole up to 127");
     uint16_t chip_id = ESP_IMAGE_ANY_CHIP;
     if (o.chip && !esp_text_find_chip(o.chip, &chip_id)) {
         char names[200];
