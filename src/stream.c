@@ -211,9 +211,8 @@ stream_events_t stream_end(stream_t *s, usec_t now)
 
 stream_events_t stream_break(stream_t *s)
 {
-    const bool was_foreign = s->foreign;
     s->message_at = s->message_len;
-    if (s->state == STREAM_RECEIVING && !was_foreign) return fail(s, STREAM_BROKEN);
+    if (s->state == STREAM_RECEIVING) return fail(s, STREAM_BROKEN);
     if (s->state == STREAM_IDLE) stream_stop(s);
     return STREAM_NONE;
 }

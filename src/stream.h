@@ -68,7 +68,7 @@ typedef struct {
     uint32_t message_at;    // bytes of it that have come
     bool judging;           // its beginning may turn out to be that of a new transfer
     bool broke;             // the message before it was not completed
-    bool foreign;           // it is ignored
+    bool foreign;           // it is ignored; never while RECEIVING
     usec_t last;            // when a message ended last
 } stream_t;
 

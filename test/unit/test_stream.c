@@ -42,6 +42,7 @@ static void check_invariants(void)
     assert_true(stream.at < stream.cap);
     assert_true(stream.ready <= stream.used && stream.used <= stream.cap);
     assert_true(stream.ready == stream.used || stream.judging);
+    assert_false(stream.foreign && stream.state == STREAM_RECEIVING);
     assert_true(stream_room(&stream) + STREAM_RESERVE + stream.used == stream.cap ||
                 (stream_room(&stream) == 0 && stream.used + STREAM_RESERVE > stream.cap));
 }
