@@ -62,14 +62,14 @@ uint32_t flasher_progress(const flasher_t *f)
     return f->at + ((f->isotp.tx.state == ISOTP_TX_IDLE) ? 0 : f->isotp.tx.at);
 }
 
-static flasher_events_t on_status(flasher_t *f)
+static flasher_events_t on_status(flasher_t *f, const uint8_t *message, uint32_t len)
 {
-    if (f->rx_len != 7 || f->rx[0] != 'O' || f->rx[1] != 'T') return FLASHER_NONE;
+    if (len != 7 || message[0] != 'O' || message[1] != 'T') return FLASHER_NONE;
     const bool all_sent = flasher_progress(f) == f->len;
     const bool ours = f->answered || f->overflowed || all_sent;
-    if (!ours || (f->rx[2] == 0 && !all_sent)) return FLASHER_NONE; // about another transfer
-    f->result = f->rx[2];
-    f->received = load_le32(&f->rx[3]);
+    if (!ours || (message[2] == 0 && !all_sent)) return FLASHER_NONE; // about another transfer
+    f->result = message[2];
+    f->received = load_le32(&message[3]);
     return end(f, f->result == 0 ? FLASHER_OK : FLASHER_REFUSED);
 }
 
@@ -77,13 +77,11 @@ static flasher_events_t on_isotp(flasher_t *f, isotp_events_t ev, usec_t now)
 {
     flasher_events_t events = FLASHER_NONE;
     if (f->state == FLASHER_OVER) return events;
-    if (ev & ISOTP_RX_DATA) {
-        // Status messages are single frames; anything longer is not for us.
-        f->rx_len = f->isotp.rx.len;
-        if (f->rx_len <= sizeof f->rx) memcpy(f->rx, f->isotp.rx.data, f->isotp.rx.data_len);
+    // Status messages are single frames; anything longer is not for us.
+    if (ev & ISOTP_RX_END)
+        events |= on_status(f, f->isotp.rx.data, f->isotp.rx.len);
+    else if (ev & ISOTP_RX_BEGIN)
         isotp_refuse(&f->isotp, now);
-    }
-    if (ev & ISOTP_RX_END) events |= on_status(f);
     if ((ev & ISOTP_SENT) && f->state == FLASHER_SENDING) {
         f->at += f->isotp.tx.len;
         if (f->at < f->len)

@@ -64,8 +64,6 @@ typedef struct {
     unsigned attempt; // of the first frame, from 1
     bool answered;    // read: the device gave a flow control
     bool overflowed;  // the device refused a message; its reason is awaited
-    uint8_t rx[8];    // the message that comes in
-    uint32_t rx_len;
     isotp_t isotp;
 } flasher_t;
 
