@@ -574,13 +574,12 @@ static void a_full_ring_does_not_keep_a_new_sender_out(void **state)
     enum { HALF = 124, REST = STREAM_RING_MIN - STREAM_RESERVE - HALF };
     static const uint8_t first[] = { 0x10, 8 + HALF, 'O', 'T', 0, 0, 1, 0 };
     static const uint8_t second[] = { 0x10, REST, 0, 0, 0, 0, 0, 0 };
-    const can_frame_t *out;
     (void)state;
     world_init(&w, "app_c3_v123.bin", STREAM_RING_MIN);
     for (int message = 0; message < 2; message++) { // the flash is busy: no tick
         world_frame(&w, message ? second : first, 8);
-        for (uint8_t i = 1; i <= (message ? REST / 7 : (HALF + 8) / 7); i++) {
-            while ((out = receiver_output(&w.receiver, w.now)) != NULL)
+        for (int i = 1; i <= (message ? REST / 7 : (HALF + 8) / 7); i++) {
+            while (receiver_output(&w.receiver, w.now))
                 w.events |= receiver_sent(&w.receiver, w.now);
             const uint8_t frame[8] = { (uint8_t)(0x20 | (i & 15)), 0, 0, 0xE9 };
             world_frame(&w, frame, 8);
