@@ -73,7 +73,8 @@ static bool is_unconfirmed(const ota_select_t *sel, int running)
 {
     if (sel->active < 0) return false;
     const ota_record_t *r = &sel->record[sel->active];
-    return (int)r->slot == running && (r->state == OTA_STATE_NEW || r->state == OTA_STATE_PENDING);
+    return (int)r->slot == running && !r->confirmed &&
+           (r->state == OTA_STATE_NEW || r->state == OTA_STATE_PENDING);
 }
 
 ota_err_t ota_begin(ota_t *o, uint32_t size)
@@ -238,11 +239,15 @@ ota_err_t ota_activate(ota_t *o)
 
 void ota_abort(ota_t *o) { o->phase = OTA_IDLE; }
 
+// Writing the record that says VALID erases the other sector, which may be all that speaks for the
+// old image. The mark comes first, so that a cut in between does not make a failed trial of it.
 int ota_confirm(const ota_cfg_t *cfg)
 {
     ota_select_t sel;
-    const int err = ota_select_read(cfg->flash, cfg->layout, &sel);
+    int err = ota_select_read(cfg->flash, cfg->layout, &sel);
     if (err || !is_unconfirmed(&sel, cfg->running)) return err;
+    err = ota_select_mark_confirmed(cfg->flash, cfg->layout);
+    if (err) return err;
     return ota_select_append(cfg->flash, cfg->layout, (unsigned)cfg->running, OTA_STATE_VALID);
 }
 

@@ -106,7 +106,7 @@ ota_err_t ota_activate(ota_t *o);
 /// Gives up. The slot stays as it is, and nothing boots from it.
 void ota_abort(ota_t *o);
 
-/// The application works: it stays. Does nothing if it is confirmed already. Returns as
+/// The application works: it stays, from the first flash operation of this call on. Does nothing if it is confirmed already. Returns as
 /// ota_select_append().
 int ota_confirm(const ota_cfg_t *cfg);
 

@@ -4,6 +4,7 @@
 //   active record NEW, never started    ->  mark it as started, start it on trial
 //   active record NEW, started before   ->  ABORTED: it had its chance; the next in order
 //   active record PENDING               ->  the same (ESP-IDF's bootloader started it)
+//   the same, but marked as confirmed   ->  start it, and finish what ota_confirm() began
 //   any other, or none                  ->  the first slot in ota_select_order() that is right
 //   started slot is not the active one  ->  a VALID record, which says again what runs; but not
 //                                           when something could not be read, or it was rejected
@@ -34,6 +35,7 @@ static verdict_t verify(ota_boot_t *b, const flash_t *flash, const crypto_t *cry
 
 static bool trial_failed(const ota_record_t *r)
 {
+    if (r->confirmed) return false;
     return r->state == OTA_STATE_PENDING || (r->state == OTA_STATE_NEW && r->starts > 0);
 }
 
@@ -76,9 +78,9 @@ void ota_boot_choose(ota_boot_t *b, const flash_t *flash, const crypto_t *crypto
     // A choice made because something could not be read is for once.
     if (!readable || b->slot < 0) return;
     const ota_record_t *r = (sel.active >= 0) ? &sel.record[sel.active] : NULL;
-    if (r && (int)r->slot == b->slot)
-        b->on_trial = r->state == OTA_STATE_NEW && ota_select_mark_start(flash, layout) == 0;
-    else if (!ota_select_rejects(&sel,
-                                 b->slot)) // started for want of a better one, it stays rejected
+    const bool about_it = r && (int)r->slot == b->slot;
+    if (about_it && r->state == OTA_STATE_NEW && !r->confirmed)
+        b->on_trial = ota_select_mark_start(flash, layout) == 0;
+    else if (about_it ? r->confirmed : !ota_select_rejects(&sel, b->slot))
         (void)ota_select_append(flash, layout, (unsigned)b->slot, OTA_STATE_VALID);
 }

@@ -1,7 +1,8 @@
 // ota_select.c - the boot record: see ota_select.h.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sector i of otadata:  +0 seq  +4 label[20]  +24 state  +28 crc(seq)  +32 start marks of 16 bytes
+// Sector i of otadata:  +0 seq  +4 label[20]  +24 state  +28 crc(seq)
+//                       +32, +48, +64 marks of starts  +80 mark of confirmation, 16 bytes each
 //
 // What makes a cut harmless:
 //   - a new record goes to the sector whose record does not rule, so the ruling one is there until
@@ -17,7 +18,13 @@
 
 #include "crc32.h"
 
-enum { AT_STATE = 24, AT_CRC = 28, AT_MARKS = OTA_RECORD_LEN };
+enum {
+    AT_STATE = 24,
+    AT_CRC = 28,
+    AT_MARKS = OTA_RECORD_LEN,
+    MARK_CONFIRMED = OTA_STARTS_MAX, // behind those of starts
+    MARKS,
+};
 #define SEQ_BLANK UINT32_MAX
 
 static uint32_t sector_at(const flash_t *flash, const esp_layout_t *layout, int i)
@@ -52,20 +59,26 @@ ota_record_t ota_select_decode(const uint8_t raw[OTA_RECORD_LEN], unsigned slots
     return r;
 }
 
+static bool is_marked(const uint8_t *raw, unsigned mark)
+{
+    return !is_blank(&raw[AT_MARKS + mark * FLASH_UNIT], FLASH_UNIT);
+}
+
 int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select_t *out)
 {
     out->active = out->newest = -1;
     for (int i = 0; i < 2; i++) {
-        uint8_t raw[OTA_RECORD_LEN + OTA_STARTS_MAX * FLASH_UNIT];
+        uint8_t raw[OTA_RECORD_LEN + MARKS * FLASH_UNIT];
         const int err = flash->read(flash->ctx, sector_at(flash, layout, i), raw, sizeof raw);
         if (err) return err;
         ota_record_t *r = &out->record[i];
         *r = ota_select_decode(raw, layout->slots);
-        while (r->starts < OTA_STARTS_MAX &&
-               !is_blank(&raw[AT_MARKS + r->starts * FLASH_UNIT], FLASH_UNIT))
+        while (r->starts < OTA_STARTS_MAX && is_marked(raw, r->starts))
             r->starts++;
-        // Only new images are marked. Another state is what a torn erase of such a record left.
-        if (r->starts > 0 && r->state != OTA_STATE_NEW && !is_rejected(r)) r->valid = false;
+        r->confirmed = is_marked(raw, MARK_CONFIRMED);
+        // Only images on trial are marked. Another state is what a torn erase of a record left.
+        const bool marked = r->starts > 0 || (r->confirmed && r->state != OTA_STATE_PENDING);
+        if (marked && r->state != OTA_STATE_NEW && !is_rejected(r)) r->valid = false;
         if (!r->valid) continue;
         if (out->newest < 0 || r->seq > out->record[out->newest].seq) out->newest = i;
         if (is_rejected(r)) continue;
@@ -155,15 +168,27 @@ int ota_select_retire(const flash_t *flash, const esp_layout_t *layout, unsigned
     return err;
 }
 
+static int program_mark(const flash_t *flash, const esp_layout_t *layout, int record, unsigned mark)
+{
+    static const uint8_t set[FLASH_UNIT];
+    const uint32_t at = sector_at(flash, layout, record) + AT_MARKS;
+    return flash->prog(flash->ctx, at + mark * FLASH_UNIT, set, sizeof set);
+}
+
 int ota_select_mark_start(const flash_t *flash, const esp_layout_t *layout)
 {
-    static const uint8_t mark[FLASH_UNIT];
     ota_select_t sel;
     const int err = ota_select_read(flash, layout, &sel);
     if (err || sel.active < 0 || sel.record[sel.active].starts == OTA_STARTS_MAX) return err;
-    const uint32_t at = sector_at(flash, layout, sel.active) + AT_MARKS;
-    return flash->prog(flash->ctx, at + sel.record[sel.active].starts * FLASH_UNIT, mark,
-                       sizeof mark);
+    return program_mark(flash, layout, sel.active, sel.record[sel.active].starts);
+}
+
+int ota_select_mark_confirmed(const flash_t *flash, const esp_layout_t *layout)
+{
+    ota_select_t sel;
+    const int err = ota_select_read(flash, layout, &sel);
+    if (err || sel.active < 0 || sel.record[sel.active].confirmed) return err;
+    return program_mark(flash, layout, sel.active, MARK_CONFIRMED);
 }
 
 int ota_select_reject(const flash_t *flash, const esp_layout_t *layout, uint32_t state)

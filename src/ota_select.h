@@ -40,9 +40,10 @@ typedef struct {
     uint32_t state;  // OTA_STATE_*
     unsigned slot;   // (seq - 1) % slots
     unsigned starts; // how often our bootloader has started it while NEW, 0..OTA_STARTS_MAX
+    bool confirmed; // the application confirmed it; a record that says VALID is still to be written
 } ota_record_t;
 
-enum { OTA_STARTS_MAX = 4 }; // marks kept behind a record
+enum { OTA_STARTS_MAX = 3 }; // a record has room behind it for so many marks of starts
 
 /// What both sectors say.
 typedef struct {
@@ -55,7 +56,8 @@ enum { OTA_FACTORY = -1, OTA_NOTHING = -2 }; // besides slot numbers
 
 enum { OTA_SELECT_EXHAUSTED = INT32_MIN }; // no sequence number is left; no flash returns this code
 
-/// Decodes one record; `raw` is the first 32 bytes of its sector. `starts` is left 0.
+/// Decodes one record; `raw` is the first 32 bytes of its sector. No marks are
+/// looked at: `starts` is 0, `confirmed` false.
 ota_record_t ota_select_decode(const uint8_t raw[OTA_RECORD_LEN], unsigned slots);
 
 /// Reads both sectors. Returns 0 or the flash's error.
@@ -83,6 +85,9 @@ int ota_select_retire(const flash_t *flash, const esp_layout_t *layout, unsigned
 
 /// Marks the active record as started once more. Costs no erase; a cut leaves it marked or not.
 int ota_select_mark_start(const flash_t *flash, const esp_layout_t *layout);
+
+/// Marks the active record as confirmed, likewise.
+int ota_select_mark_confirmed(const flash_t *flash, const esp_layout_t *layout);
 
 /// Rewrites the active record as INVALID or ABORTED. Only for an image on trial: a cut leaves the
 /// other record to rule.

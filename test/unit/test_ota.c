@@ -683,7 +683,7 @@ static void recovers_from_a_cut_in_a_golden_update(void **state)
 typedef int decide_t(const ota_cfg_t *cfg);
 
 /// The new image runs on trial; the application decides, and power fails.
-static unsigned cut_decision(const char *what, decide_t *decide)
+static unsigned cut_decision(const char *what, decide_t *decide, unsigned expected)
 {
     unsigned cuts = 0;
     bench_put(&bench, 0, old_image, old_len);
@@ -694,7 +694,7 @@ static unsigned cut_decision(const char *what, decide_t *decide)
     save();
     assert_int_equal(decide(&bench.cfg), 0);
     const unsigned changes = nor_changes(&bench.nor) - 1; // without the mark
-    assert_int_equal(changes, 3);
+    assert_int_equal(changes, expected);
     for (unsigned n = 1; n <= changes; n++)
         for (uint64_t seed = 0; seed < 34; seed++) {
             const nor_effect_t effect = (seed == 32)   ? NOR_NOTHING
@@ -713,14 +713,61 @@ static unsigned cut_decision(const char *what, decide_t *decide)
 static void recovers_from_a_cut_while_it_confirms_or_rejects(void **state)
 {
     (void)state;
-    const unsigned cuts = cut_decision("confirm", ota_confirm) + cut_decision("reject", ota_reject);
+    const unsigned cuts =
+        cut_decision("confirm", ota_confirm, 4) + cut_decision("reject", ota_reject, 3);
     print_message("%u cuts\n", cuts);
+}
+
+/// A layout in which something else than the old image would run if no record spoke for the old one.
+static void cut_confirm(unsigned slots, bool factory, int old, uint32_t old_seq)
+{
+    size_t len;
+    uint8_t *oldest = bench_image("0.9", false, &len);
+    bench_close(&bench);
+    bench_open(&bench, slots, factory);
+    before = realloc(before, bench.nor.flash.size);
+    assert_non_null(before);
+    for (int slot = factory ? OTA_FACTORY : 0; slot < (int)slots; slot++)
+        bench_put(&bench, slot, oldest, len);
+    bench_put(&bench, old, old_image, old_len);
+    bench_put(&bench, 0, new_image, new_len);
+    bench_record(&bench, 1, old_seq, OTA_STATE_VALID);
+    bench_record(&bench, 0, slots + 1, OTA_STATE_NEW);
+    assert_int_equal(bench_boot(&bench), 0);
+    save();
+    for (unsigned n = 1; n <= 4; n++)
+        for (nor_effect_t effect = NOR_NOTHING; effect <= NOR_DONE; effect++) {
+            restore();
+            nor_cut(&bench.nor, n, effect, 0);
+            assert_int_equal(ota_confirm(&bench.cfg), NOR_NO_POWER);
+            assert_true(bench.nor.fired);
+            const int slot = bench_boot(&bench);
+            if (slot != 0 && slot != old)
+                fail_msg("cut at %u, effect %d: starts %d: %s", n, (int)effect, slot,
+                         bench_records(&bench));
+            if (n > 1 || effect == NOR_DONE) assert_int_equal(slot, 0); // it was confirmed
+            assert_int_equal(bench_boot(&bench), slot);
+        }
+    free(oldest);
+}
+
+static void a_cut_while_it_confirms_brings_back_nothing_older(void **state)
+{
+    (void)state;
+    cut_confirm(2, true, 1, 2);
+    cut_confirm(3, false, 2, 3);
 }
 
 static void passes_on_errors_of_the_flash_while_it_confirms_or_rejects(void **state)
 {
     (void)state;
-    static decide_t *const DECIDE[] = { ota_confirm, ota_reject };
+    static const struct {
+        decide_t *decide;
+        unsigned operations;
+    } DECIDE[] = {
+        { ota_confirm, 10 }, // three times two reads; mark, erase, two programs
+        { ota_reject, 7 },   // twice two reads; erase, two programs
+    };
     bench_put(&bench, 1, new_image, new_len);
     bench_record(&bench, 0, 1, OTA_STATE_VALID);
     bench_record(&bench, 1, 2, OTA_STATE_NEW);
@@ -730,9 +777,9 @@ static void passes_on_errors_of_the_flash_while_it_confirms_or_rejects(void **st
         for (unsigned n = 1;; n++) {
             restore();
             nor_fail(&bench.nor, n, NOR_NOTHING, 0);
-            const int err = DECIDE[i](&bench.cfg);
+            const int err = DECIDE[i].decide(&bench.cfg);
             if (!bench.nor.fired) {
-                assert_int_equal(n, 8); // two reads, two more, three changes
+                assert_int_equal(n, DECIDE[i].operations + 1);
                 assert_int_equal(err, 0);
                 break;
             }
@@ -773,6 +820,7 @@ int main(void)
         ON_A_BENCH(recovers_from_a_cut_at_every_operation),
         ON_A_BENCH(recovers_from_a_cut_in_a_golden_update),
         ON_A_BENCH(recovers_from_a_cut_while_it_confirms_or_rejects),
+        ON_A_BENCH(a_cut_while_it_confirms_brings_back_nothing_older),
         ON_A_BENCH(passes_on_errors_of_the_flash_while_it_confirms_or_rejects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
