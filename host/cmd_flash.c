@@ -83,6 +83,13 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
             "the device stopped answering after %u of %u bytes (N_Bs, 1 s). It runs what it ran; start again",
             sent, f->len);
         break;
+    case FLASHER_STALLED:
+        snprintf(
+            text, cap,
+            "the device has been asking to wait for a minute, after %u of %u bytes. It runs what it "
+            "ran; start it again",
+            sent, f->len);
+        break;
     case FLASHER_REFUSED:
         snprintf(text, cap,
                  "the device failed for a reason that this version does not know (0x%02X)",

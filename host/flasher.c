@@ -6,6 +6,7 @@
 //   SENDING          OVFLW                    ->  AWAITING_STATUS  for a short time: it says why
 //   AWAITING_STATUS  status message, timeout  ->  OVER
 //   SENDING          frame with our own ID    ->  OVER             OTHER_SENDER
+//   SENDING          only WAIT for 60 s       ->  OVER             STALLED
 //
 // A status message that comes before the device has answered at all, or that reports success before
 // everything was sent, is about another transfer.
@@ -87,7 +88,7 @@ static flasher_events_t on_isotp(flasher_t *f, isotp_events_t ev, usec_t now)
         if (f->at < f->len)
             send_next(f, now);
         else
-            await_status(f, f->cfg->status_timeout, now);
+            await_status(f, f->answered ? f->cfg->status_timeout : FLASHER_SINGLE_TIMEOUT, now);
     }
     if ((ev & ISOTP_TX_FAILED) && f->state == FLASHER_SENDING) events |= on_send_failed(f, now);
     return events;
@@ -119,7 +120,7 @@ void flasher_init(flasher_t *f, const flasher_cfg_t *cfg, const uint8_t *bytes, 
     f->bytes = bytes;
     f->len = len;
     f->attempt = 1;
-    f->deadline = USEC_NEVER;
+    f->deadline = now + FLASHER_STALL_TIMEOUT;
     isotp_init(&f->isotp, &cfg->isotp);
     send_next(f, now);
 }
@@ -145,6 +146,7 @@ void flasher_taken(flasher_t *f, usec_t now) { isotp_taken(&f->isotp, now); }
 
 flasher_events_t flasher_sent(flasher_t *f, usec_t now)
 {
+    if (f->state == FLASHER_SENDING) f->deadline = now + FLASHER_STALL_TIMEOUT;
     return on_isotp(f, isotp_sent(&f->isotp, now), now);
 }
 
@@ -159,5 +161,7 @@ flasher_events_t flasher_tick(flasher_t *f, usec_t now)
 {
     const flasher_events_t events = on_isotp(f, isotp_tick(&f->isotp, now), now);
     if (f->state == FLASHER_OVER || now < f->deadline) return events;
-    return events | end(f, f->overflowed ? FLASHER_OVERFLOW : FLASHER_NO_STATUS);
+    if (f->state == FLASHER_SENDING) return events | end(f, FLASHER_STALLED);
+    if (f->overflowed) return events | end(f, FLASHER_OVERFLOW);
+    return events | end(f, f->answered ? FLASHER_NO_STATUS : FLASHER_NO_ANSWER);
 }

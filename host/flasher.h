@@ -28,6 +28,7 @@ typedef enum {
     FLASHER_NO_BUS,       // our frames do not leave: N_As
     FLASHER_NO_ANSWER,    // no flow control to the very first frame: N_Bs
     FLASHER_LOST_DEVICE,  // no flow control any more: N_Bs
+    FLASHER_STALLED,      // nothing but WAIT for a minute
     FLASHER_REFUSED,      // a status message says so: flasher_t.result
     FLASHER_OVERFLOW,     // OVFLW, and no status message to explain it
     FLASHER_BAD_ANSWER,   // a reserved flow status
@@ -46,8 +47,11 @@ typedef struct {
 } flasher_cfg_t;
 
 enum { FLASHER_ATTEMPTS = 3 };
-#define FLASHER_STATUS_TIMEOUT  (30000 * USEC_MS)
-#define FLASHER_EXPLAIN_TIMEOUT (500 * USEC_MS) // from OVFLW to the status message that says why
+#define FLASHER_STATUS_TIMEOUT (30000 * USEC_MS)
+// From a file that fits one frame, which no flow control answers, to the status message.
+#define FLASHER_SINGLE_TIMEOUT  (3000 * USEC_MS)
+#define FLASHER_STALL_TIMEOUT   (60000 * USEC_MS) // without a frame that could be sent
+#define FLASHER_EXPLAIN_TIMEOUT (500 * USEC_MS)   // from OVFLW to the status message that says why
 
 typedef enum { FLASHER_SENDING, FLASHER_AWAITING_STATUS, FLASHER_OVER } flasher_state_t;
 

@@ -282,9 +282,41 @@ static void wraps_an_image_for_each_protocol(void **state)
     }
 }
 
+static void gives_up_a_device_that_only_says_wait(void **state)
+{
+    (void)state;
+    flasher_events_t events = FLASHER_NONE;
+    begin(10000);
+    assert_int_equal(pump(), FLASHER_NONE);
+    const usec_t start = now;
+    while (!events) {
+        now += 700 * USEC_MS;
+        events = in_on(0x7E8, "\x31\0\0", 3);
+        events |= flasher_tick(&f, now);
+        assert_true(now < start + 70000 * USEC_MS);
+    }
+    assert_int_equal(events, FLASHER_FAILED);
+    assert_int_equal(f.why, FLASHER_STALLED);
+    assert_true(now >= start + 60000 * USEC_MS);
+}
+
+static void a_single_frame_that_nobody_answers_is_no_proof_of_a_device(void **state)
+{
+    (void)state;
+    begin(5);
+    assert_int_equal(pump(), FLASHER_NONE);
+    const usec_t start = now;
+    now = flasher_deadline(&f);
+    assert_int_equal(flasher_tick(&f, now), FLASHER_FAILED);
+    assert_int_equal(f.why, FLASHER_NO_ANSWER);
+    assert_int_equal(now - start, FLASHER_SINGLE_TIMEOUT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gives_up_a_device_that_only_says_wait),
+        cmocka_unit_test(a_single_frame_that_nobody_answers_is_no_proof_of_a_device),
         cmocka_unit_test(sends_every_message_and_ends_with_the_status),
         cmocka_unit_test(a_single_frame_is_answered_as_well),
         cmocka_unit_test(the_first_frame_has_its_attempts),
