@@ -1,5 +1,7 @@
 // test_receiver.c - the whole device side: images over a virtual bus into a virtual flash.
 // SPDX-License-Identifier: Apache-2.0
+#include "crc32.h"
+#include "image_build.h"
 #include "world.h"
 
 #include <setjmp.h>
@@ -263,6 +265,73 @@ static void an_image_for_another_chip_is_refused_before_anything_is_erased(void 
     refuse("app_c6.bin", RECEIVER_WRONG_CHIP);
     refuse("app_c3_minrev400.bin", RECEIVER_WRONG_REVISION);
     refuse("app_c3_nohash.bin", RECEIVER_NO_DIGEST);
+}
+
+// Each reason has its own result, and is told for both protocols.
+static void says_why_an_image_is_refused(void **state)
+{
+    static uint8_t built[IMAGE_BUILD_CAP];
+    static const struct {
+        const char *what;
+        receiver_result_t result;
+    } rows[] = {
+        { "entry", RECEIVER_BAD_STRUCTURE },   { "segments", RECEIVER_BAD_STRUCTURE },
+        { "segment", RECEIVER_BAD_STRUCTURE }, { "descriptor", RECEIVER_NO_DESCRIPTOR },
+        { "checksum", RECEIVER_BAD_CHECKSUM }, { "digest", RECEIVER_BAD_DIGEST },
+        { "hash", RECEIVER_NO_DIGEST },        { "nothing", RECEIVER_OK },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *what = rows[i].what;
+        image_spec_t spec = image_spec();
+        if (strcmp(what, "entry") == 0) spec.entry = 0x12345678;
+        if (strcmp(what, "segment") == 0) spec.segment[1] = spec.segment[0];
+        if (strcmp(what, "descriptor") == 0) spec.desc_magic = 0x11111111;
+        if (strcmp(what, "hash") == 0) spec.hash_appended = 0;
+        const uint32_t len = (uint32_t)image_build(&spec, built);
+        if (strcmp(what, "segments") == 0) built[1] = 17;
+        if (strcmp(what, "checksum") == 0) built[len - 33] ^= 1;
+        if (strcmp(what, "digest") == 0) built[len - 1] ^= 1;
+        world_init(&w, "app_c3_v123.bin", 8192);
+        world_transfer(&w, bytes, with_header(built, len, len), 4095);
+        world_run(&w, 2000 * USEC_MS);
+        assert_int_equal(w.statuses, 1);
+        assert_int_equal(w.status[2], rows[i].result);
+    }
+    world_init(&w, "app_c3_v123.bin", 8192);
+    world_transfer(&w, bytes, with_header((const uint8_t *)"no image at all", 16, 16), 4095);
+    expect_failed(RECEIVER_NOT_AN_IMAGE);
+}
+
+static bool hash_fails(void *ctx, const void *p, size_t len)
+{
+    (void)ctx;
+    (void)p;
+    (void)len;
+    return false;
+}
+
+static void a_failing_hash_library_is_not_the_image_s_fault(void **state)
+{
+    (void)state;
+    w.crypto.update = hash_fails;
+    world_transfer(&w, new_image, image_len, 4095);
+    expect_failed(RECEIVER_CRYPTO);
+}
+
+static void an_exhausted_boot_record_is_told(void **state)
+{
+    // The highest number there is, about slot 1, which is blank: slot 0 runs, and cannot be recorded.
+    (void)state;
+    uint8_t *record = &w.nor.mem[WORLD_OTADATA];
+    memset(record, 0xFF, 8192);
+    store_le32(record, 0xFFFFFFFE);
+    store_le32(record + 24, OTA_STATE_VALID);
+    store_le32(record + 28, crc32_of(0, record, 4));
+    assert_int_equal(world_boot(&w), 0);
+    world_transfer(&w, new_image, image_len, 4095);
+    expect_failed(RECEIVER_EXHAUSTED);
+    assert_int_equal(world_boot(&w), 0);
 }
 
 static void a_flipped_bit_is_found_wherever_it_is(void **state)
@@ -611,6 +680,9 @@ int main(void)
         cmocka_unit_test_setup(a_transfer_works_after_a_broken_one, fresh),
         cmocka_unit_test_setup(an_image_for_another_chip_is_refused_before_anything_is_erased,
                                fresh),
+        cmocka_unit_test_setup(says_why_an_image_is_refused, fresh),
+        cmocka_unit_test_setup(a_failing_hash_library_is_not_the_image_s_fault, fresh),
+        cmocka_unit_test_setup(an_exhausted_boot_record_is_told, fresh),
         cmocka_unit_test_setup(a_flipped_bit_is_found_wherever_it_is, fresh),
         cmocka_unit_test_setup(a_truncated_image_is_incomplete, fresh),
         cmocka_unit_test_setup(an_image_truncated_at_a_message_boundary_ends_in_silence, fresh),
