@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""The command line: help, wrong usage, output to people and to programs, places where it cannot be written."""
+# SPDX-License-Identifier: Apache-2.0
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import struct
+import termios
+import time
+
+import esp
+import harness
+from harness import V123, V130, V130_APP
+
+BUS_OPTIONS = ["-i", "--interface", "-c", "--channel", "-b", "--bitrate", "-s", "--source", "-d", "--destination", "-p",
+               "--padding", "-h", "--help"]
+OPTIONS = {
+    "flash": BUS_OPTIONS + ["-P", "--protocol", "--stmin", "--json", "-q", "--quiet"],
+    "device": BUS_OPTIONS + ["-f", "--flash", "--create", "--partitions", "--app", "--force", "--chip", "--chip-rev", "--bs",
+                             "--stmin", "--fail-self-test", "--cut-power", "--slow-flash"],
+    "send": BUS_OPTIONS + ["--stmin", "--json", "-q", "--quiet"],
+    "probe": BUS_OPTIONS,
+    "info": ["--json", "-h", "--help"],
+}
+
+
+class CommandLine(harness.TestCase):
+    # --- Help ---
+
+    def test_help_of_every_command_names_its_options(self):
+        for command, options in OPTIONS.items():
+            with self.subTest(command):
+                done = self.run_tool(command, "--help")
+                self.assertEqual((done.code, done.err), (0, ""))
+                self.assertRegex(done.out, rf"\AUsage: isotp-ota {command} ")
+                named = re.findall(r"(?m)^  +(-\w), (--[\w-]+)|^  +(--[\w-]+)", done.out)
+                self.assertEqual(sorted(o for names in named for o in names if o), sorted(options))
+                self.assertLessEqual(max(map(len, done.out.splitlines())), 110)
+                self.assertEqual(self.run_tool(command, "-h"), done)
+
+    def test_help_and_version_of_the_program(self):
+        done = self.run_tool("--help")
+        self.assertEqual((done.code, done.err), (0, ""))
+        for command in OPTIONS:
+            self.assertRegex(done.out, rf"(?m)^  {command} ")
+        self.assertEqual(self.run_tool("-h"), done)
+        self.assertEqual(self.run_tool("help"), done)
+        none = self.run_tool()
+        self.assertEqual((none.code, none.out, none.err), (2, "", done.out))
+        version = self.run_tool("--version")
+        self.assertEqual((version.code, version.err), (0, ""))
+        self.assertRegex(version.out, r"\Aisotp-ota \d+\.\d+\.\d+\n\Z")
+
+    # --- Wrong usage ---
+
+    # --- probe ---
+
+    def test_probe(self):
+        done = self.run_tool("probe", self.channel())
+        self.assert_fails(done, 3, "flow control timeout: nobody answered on 7E8 to the first frame on 7E0")
+        device = self.new_device(V123, "--bs", "8", "--stmin", "5")
+        for _ in range(2):
+            done = self.run_tool("probe", self.channel())
+            self.assertEqual((done.code, done.err), (0, ""))
+            self.assertRegex(done.out, r"\A7E8 answered after \d+\.\d ms: a device is there[^\n]*\n\Z")
+        self.assert_updates(device, "ota_1", V130_APP, V130, "--stmin", "0")
+
+    # --- JSON ---
+
+    def json_lines(self, done):
+        """The JSON lines; the last one tells the exit code."""
+        lines = [json.loads(line) for line in done.out.splitlines()]
+        self.assertTrue(done.out.endswith("\n"))
+        self.assertEqual(lines[-1]["exit"], done.code)
+        for line in lines[:-1]:
+            self.assertEqual(set(line), {"event", "sent", "total", "seconds"})
+            self.assertEqual(line["event"], "progress")
+        return lines
+
+    # --- Languages ---
+
+    def test_a_path_that_is_not_ascii(self):
+        for language in ("C", "C.UTF-8", "de_DE.UTF-8"):
+            with self.subTest(language):
+                image = self.image("prüfe ☃")
+                env = {"LANG": language, "LC_ALL": language}
+                device = self.new_device()
+                done = self.flash(image, env=env)
+                self.assertEqual(done.code, 0, done)
+                self.assertTrue(done.out.startswith(f"{image}: 9008 bytes in "), done.out)
+                self.assert_confirms(device, "ota_1", "e2e prüfe ☃")
+                self.assertIn("e2e prüfe ☃", self.run_tool("info", device.path, env=env).out)
+                self.stop(device)
+                device.path.unlink()
+
+    # --- Progress ---
+
+    def on_terminal(self, image, columns, *args, env=None):
+        """What a flash process writes to a terminal of this width: (exit code, text)."""
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
+        process = self.start("flash", "-c", self.channel(), *args, image, stderr=slave, env=env)
+        os.close(slave)
+        text = b""
+        deadline = time.monotonic() + harness.TIMEOUT
+        while time.monotonic() < deadline:
+            if not select.select([master], [], [], 1)[0]:
+                continue
+            try:
+                piece = os.read(master, 4096)
+            except OSError:  # EIO: the other side is closed
+                break
+            if not piece:
+                break
+            text += piece
+        return process.finish().code, text.decode()
+
+    def test_an_error_comes_on_a_line_of_its_own(self):
+        self.new_device(V123, bitrate=250000)
+        image = bytearray(V130.read_bytes())
+        image[40000] ^= 1
+        image[40001] ^= 1  # the checksum is as before, and the digest is wrong
+        path = self.file("bad.bin", bytes(image))
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        process = self.start("send", self.channel(), path, stderr=slave)
+        os.close(slave)
+        text = b""
+        while select.select([master], [], [], harness.TIMEOUT)[0]:
+            try:
+                text += os.read(master, 4096)
+            except OSError:
+                break
+        self.assertEqual(process.finish().code, 4)
+        self.assertRegex(text.decode(), r"\nisotp-ota: [^\r\n]*wrong SHA-256[^\r\n]*\r\n\Z")
+
+    # --- Where it cannot be written ---
+
+    def run_with_stdout(self, how, *args):
+        """`how`: a shell redirection."""
+        command = f'exec "$0" "$@" {how}'
+        process = harness.Process(["/bin/sh", "-c", command, harness.PROGRAM, *map(str, args)], self.env)
+        self.processes.append(process)
+        return process
+
+
+if __name__ == "__main__":
+    harness.main()

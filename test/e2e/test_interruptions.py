@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Transfers that break off: signals, kills, power cuts, a bus that goes away. Old or new boots, never neither."""
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import signal
+import socket
+import struct
+
+import harness
+import raw_bus
+from harness import V123, V123_APP, V130, V130_APP
+
+SO_PEERCRED = 17
+
+
+class Interruptions(harness.TestCase):
+    LENGTH = 20000  # 1 s at this rate
+    RATE = 500000
+
+    def start_transfer(self, image, percent, *args):
+        """A flash process that has sent so much."""
+        process = self.start("flash", "-c", self.channel(), *args, image)
+        while int(process.wait_for(r": (\d+)% \(", "stderr")[1]) < percent:
+            pass
+        return process
+
+    # --- The sender ---
+
+    def test_a_killed_sender_and_a_new_transfer(self):
+        for protocol in ("plain", "header"):
+            device = self.new_device(self.image("0", self.LENGTH), bitrate=self.RATE)
+            slot = 1
+            for percent in (10, 40, 80):
+                with self.subTest((protocol, percent)):
+                    name = f"{protocol} {percent}"
+                    image = self.image(name, self.LENGTH)
+                    killed = self.start_transfer(image, percent, "-P", protocol)
+                    killed.kill()
+                    self.assertEqual(killed.finish().code, -signal.SIGKILL)
+                    self.assert_updates(device, f"ota_{slot}", f"e2e {name}", image, "-P", protocol)
+                    slot = 1 - slot
+            self.stop(device)
+            device.path.unlink()
+
+    def test_a_killed_sender_and_no_new_transfer(self):
+        device = self.new_device(V123, bitrate=self.RATE)
+        killed = self.start_transfer(V130, 30)
+        killed.kill()
+        killed.finish()
+        device.wait_for("^update: failed after .* ota_0 stays$")
+        self.assert_runs(device, "ota_0", V123_APP)
+
+    def test_a_new_transfer_in_the_other_protocol(self):
+        device = self.new_device(V123, bitrate=self.RATE)
+        for slot, first, then in ((1, "plain", "header"), (0, "header", "plain")):
+            with self.subTest((first, then)):
+                killed = self.start_transfer(self.image("x", self.LENGTH), 30, "-P", first)
+                killed.kill()
+                killed.finish()
+                self.assert_updates(device, f"ota_{slot}", "e2e x", self.dir / "app x.bin", "-P", then)
+
+    def test_signals(self):
+        device = self.new_device(V123, bitrate=self.RATE)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number):
+                process = self.start_transfer(V130, 20)
+                process.kill(number)
+                done = process.finish()
+                self.assertEqual((done.code, done.out), (1, ""))
+                self.assertRegex(done.err.splitlines()[-1],
+                                 r"^isotp-ota: .*stopped by a signal after \d+ of \d+ bytes; the device runs what it ran")
+                device.wait_for("^update: failed")
+        self.assert_runs(device, "ota_0", V123_APP)
+
+    def test_signals_end_a_device(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            device = self.new_device()
+            device.kill(number)
+            self.assertEqual(device.finish().code, 0)
+            device.path.unlink()
+
+    # --- The device ---
+
+    def test_a_killed_device_and_a_new_transfer(self):
+        for percent in (10, 70):
+            with self.subTest(percent):
+                device = self.new_device(V123, bitrate=self.RATE)
+                flash = self.start_transfer(V130, percent)
+                device.kill()
+                device.finish()
+                done = flash.finish()
+                self.assertEqual((done.code, done.out), (1, ""))
+                self.assertRegex(done.err.splitlines()[-1], r"^isotp-ota: .*the device stopped answering after \d+ of")
+                device = self.assert_runs(device, "ota_0", V123_APP)
+                self.assert_updates(device, "ota_1", V130_APP, V130)
+                self.stop(device)
+                device.path.unlink()
+
+    def test_a_device_that_restarts_during_a_transfer(self):
+        device = self.new_device(V123, bitrate=self.RATE)
+        flash = self.start_transfer(V130, 20)
+        device = self.assert_runs(device, "ota_0", V123_APP)  # killed, and back before the sender gives up
+        done = flash.finish()
+        self.assertEqual(done.code, 1)
+        self.assert_updates(device, "ota_1", V130_APP, V130)
+
+    # --- The bus ---
+
+    def hub(self):
+        """The process id of the bus."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.connect(raw_bus.address(self.bus))
+            return struct.unpack("3i", s.getsockopt(socket.SOL_SOCKET, SO_PEERCRED, 12))[0]
+
+    def test_a_bus_that_goes_away_and_comes_back(self):
+        device = self.new_device(V123)
+        hub = self.hub()
+        self.assertNotIn(hub, (os.getpid(), device.popen.pid))
+        os.kill(hub, signal.SIGKILL)
+        self.assert_updates(device, "ota_1", V130_APP, V130)
+        self.assertEqual(self.stop(device).count("listening"), 1)
+
+    def test_a_bus_that_goes_away_during_a_transfer(self):
+        device = self.new_device(V123, bitrate=self.RATE)
+        flash = self.start_transfer(V130, 20)
+        os.kill(self.hub(), signal.SIGKILL)
+        done = flash.finish()
+        self.assertIn(done.code, (1, 3))
+        device.wait_for("^update: failed")
+        self.assert_updates(device, "ota_1", V130_APP, V130)
+
+    def test_nothing_is_left_behind(self):
+        device = self.new_device(V123)
+        hub = self.hub()
+        self.flash(V130)
+        self.assert_confirms(device, "ota_1", V130_APP)
+        self.stop(device)
+        harness.wait_until(lambda: not raw_bus.exists(self.bus), "the hub ends")
+
+        def gone():
+            try:  # who inherits processes that lost their parent may be slow to collect them
+                with open(f"/proc/{hub}/stat") as stat:
+                    return stat.read().rpartition(")")[2].split()[0] == "Z"
+            except FileNotFoundError:
+                return True
+
+        harness.wait_until(gone, "the hub's process ends")
+        self.assertEqual([p.name for p in self.dir.iterdir()], ["flash.bin"])
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Updates that must not happen: the old firmware stays, the exit code is right, and one line says why."""
+# SPDX-License-Identifier: Apache-2.0
+import struct
+
+import harness
+import raw_bus
+from harness import V123, V123_APP, V130, V130_APP, VECTORS
+
+IMAGES = VECTORS / "image"
+PROTOCOLS = (("-P", "header"), ("-P", "plain"))
+SMALL_SLOTS = """
+otadata, data, ota,     ,  0x2000
+factory, app,  factory, ,  128K
+ota_0,   app,  ota_0,   ,  64K
+ota_1,   app,  ota_1,   ,  64K
+"""
+
+
+def changed(path, at, mask=0x01):
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= mask
+    return bytes(raw)
+
+
+class Refusals(harness.TestCase):
+    def assert_old_stays(self, device, slot="ota_0"):
+        """Now, after a restart, and an update is possible afterwards."""
+        device = self.assert_runs(device, slot, V123_APP)
+        self.assert_updates(device, "ota_1" if slot == "ota_0" else "ota_0", "e2e after", self.image("after"))
+        self.stop(device)
+
+    # --- The device refuses ---
+
+    # --- Not an image ---
+
+    def bad_files(self):
+        """(name, content, what flash says, what the device says)"""
+        image = V130.read_bytes()
+        return (("flipped.bin", changed(V130, 40000), "damaged", "damaged: wrong checksum"),
+                ("descriptor.bin", changed(V130, 60), "damaged", "damaged: wrong checksum"),
+                ("digest.bin", changed(V130, len(image) - 1), "SHA-256 is wrong", "damaged: wrong SHA-256"),
+                ("twice.bin", changed(self.file("once", changed(V130, 40000)), 40001), "SHA-256 is wrong", "SHA-256"),
+                ("magic.bin", changed(V130, 0), "not an ESP image", "OVFLW"),
+                ("truncated.bin", image[:40000], "not complete", "incomplete"),
+                ("one less.bin", image[:-1], "not complete", "incomplete"),
+                ("whole messages.bin", image[:4095 * 4], "not complete", "incomplete"),
+                ("header only.bin", image[:24], "not complete", "incomplete"),
+                ("text.txt", b"This is no firmware.\n" * 500, "not an ESP image", "OVFLW"),
+                ("no digest.bin", (IMAGES / "app_c3_nohash.bin").read_bytes(), "no SHA-256", "no SHA-256"),
+                ("flash dump.bin", b"\xFF" * 8192, "not an ESP image", "OVFLW"))
+
+    def test_bad_files_by_flash(self):
+        device = self.new_device()
+        bus = self.raw()
+        for name, content, pattern, _ in self.bad_files():
+            for protocol in PROTOCOLS:
+                with self.subTest((name, protocol)):
+                    done = self.flash(self.file(name, content), *protocol)
+                    self.assert_fails(done, 5, f"{name}: .*{pattern}.*Nothing was sent")
+        self.assert_fails(self.flash(self.file("empty.bin", b"")), 5, "empty.bin: .*empty")
+        self.assert_fails(self.flash(self.dir / "missing.bin"), 5, "missing.bin: No such file or directory")
+        self.assert_fails(self.flash(self.dir), 5, "is a directory")
+        self.assert_fails(self.flash("/dev/null"), 5, "is not a file")
+        self.stop(device)
+        self.assertEqual(bus.frames, [])
+        self.assert_old_stays(device)
+
+    def test_bad_files_by_send(self):
+        device = self.new_device()
+        for name, content, _, pattern in self.bad_files():
+            with self.subTest(name):
+                self.assert_fails(self.send(self.file(name, content), "-q"), 4, f"{name}: refused by the device.*{pattern}")
+        self.assert_fails(self.send(self.file("empty.bin", b"")), 5, "empty.bin: .*empty")
+        self.assert_fails(self.send(self.dir / "missing.bin"), 5, "missing.bin: No such file or directory")
+        self.assert_fails(self.send(self.dir), 5, "is a directory")
+        self.assert_old_stays(device)
+
+    # --- Nobody, or somebody else ---
+
+    def test_a_second_sender_within_the_messages_of_a_raw_one(self):
+        device = self.new_device()
+        one, other = self.raw(), self.raw()
+        image = V130.read_bytes()
+        one.send_message(image[:4095])
+        one.send_message(image[4095:8190], stop_after=100)
+        one.all_sent()
+        other.send_first(image[:4095])
+        other.flow_control()
+        other.send_frame(b"\x21" + image[6:13])
+        one.send_frame(b"\x25" + image[700:707])
+        self.assertNotEqual(other.status()[0], 0)
+        self.assertNotIn("complete", device.text("stdout"))
+        self.assert_old_stays(device)
+
+    # --- A sender that does it wrong ---
+
+    def test_a_transfer_that_ends_too_early(self):
+        device = self.new_device()
+        bus = self.raw()
+        image = V130.read_bytes()
+        bus.send_message(image[:4095])
+        bus.send_message(image[4095:6000])  # a short message is the last one
+        self.assertEqual(bus.status(), (0x19, 6000))
+        self.assert_old_stays(device)
+
+    def test_more_bytes_than_announced(self):
+        device = self.new_device()
+        bus = self.raw()
+        image = V130.read_bytes()
+        bus.send_message(struct.pack("<2sL2x", b"OT", len(image)))
+        try:
+            bus.send_messages(image + b"more", 2048)
+        except (raw_bus.Overflow, raw_bus.NoFlowControl):
+            pass
+        self.assertEqual(bus.status()[0], 0x22)
+        self.assert_old_stays(device)
+
+    def test_lost_frames(self):
+        device = self.new_device()
+        bus = self.raw()
+        image = V130.read_bytes()
+        bus.send_first(image[:4095])
+        bus.flow_control()
+        bus.send_frame(b"\x21" + image[6:13])
+        bus.send_frame(b"\x23" + image[20:27])
+        self.assertEqual(bus.status()[0], 0x20)
+        self.assert_old_stays(device)
+
+    def test_silence_within_a_message(self):
+        device = self.new_device()
+        bus = self.raw()
+        bus.send_message(V130.read_bytes()[:4095], stop_after=10)
+        self.assertEqual(bus.status()[0], 0x20)  # after one second
+        self.assert_old_stays(device)
+
+    def test_silence_between_messages(self):
+        device = self.new_device()
+        bus = self.raw()
+        bus.send_message(V130.read_bytes()[:4095])
+        self.assertEqual(bus.status(), (0x21, 4095))  # after ten seconds
+        self.assert_old_stays(device)
+
+    # --- The new firmware does not work ---
+
+    def test_new_firmware_that_fails_its_self_test(self):
+        device = self.new_device(V123, "--fail-self-test")
+        done = self.flash(V130)
+        self.assertEqual(done.code, 0, done)
+        self.assert_boots(device, "ota_1", V130_APP)
+        device.wait_for("^self-test: FAILED, ota_1 is rejected; restarting$")
+        self.assert_boots(device, "ota_0", V123_APP)
+        record = self.record(device.path)
+        self.assertEqual((record.slot, record.state), (0, "valid"))
+        self.assert_old_stays(device)
+
+    def test_damage_in_flash_makes_the_other_slot_boot(self):
+        device = self.new_device()
+        self.assert_updates(device, "ota_1", V130_APP, V130)
+        self.stop(device)
+        flash = bytearray(device.path.read_bytes())
+        flash[0x110000 + 5000] ^= 4
+        device.path.write_bytes(flash)
+        device = self.assert_runs(device, "ota_0", V123_APP)
+        self.assertIn("boot: ota_1 holds no intact image, trying the next", device.text("stdout"))
+        self.stop(device)
+
+
+if __name__ == "__main__":
+    harness.main()
