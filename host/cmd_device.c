@@ -262,7 +262,7 @@ int cmd_device(int argc, char **argv)
     enum { COUNT = sizeof table / sizeof table[0] };
     char error[200];
     const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, NULL, 0, error, sizeof error);
+        options_parse(table, COUNT, argc, argv, NULL, "", error, sizeof error);
     int code = command_usage(parsed, usage, error, table, COUNT);
     if (code >= 0) return code;
     if (!o.flash) return command_fail(EXIT_USAGE, "device: --flash FILE is missing");

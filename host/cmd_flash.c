@@ -236,7 +236,7 @@ int cmd_flash(int argc, char **argv)
     enum { COUNT = sizeof table / sizeof table[0] };
     char error[200];
     const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, &o.file, 1, error, sizeof error);
+        options_parse(table, COUNT, argc, argv, &o.file, "FILE", error, sizeof error);
     int code = command_usage(parsed, usage, error, table, COUNT);
     if (code >= 0) return code;
     if (strcmp(protocol, "plain") != 0 && strcmp(protocol, "header") != 0)
@@ -273,7 +273,7 @@ int cmd_send(int argc, char **argv)
     const char *words[2];
     char error[200];
     const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, words, 2, error, sizeof error);
+        options_parse(table, COUNT, argc, argv, words, "INTERFACE FILE", error, sizeof error);
     int code = command_usage(parsed, usage, error, table, COUNT);
     if (code >= 0) return code;
     o.bus.bus.channel = words[0];
@@ -305,7 +305,7 @@ int cmd_probe(int argc, char **argv)
     const char *word = NULL;
     char error[200];
     const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, &word, 1, error, sizeof error);
+        options_parse(table, COUNT, argc, argv, &word, "INTERFACE", error, sizeof error);
     int code = command_usage(parsed, usage, error, table, COUNT);
     if (code >= 0) return code;
     o.bus.channel = word;

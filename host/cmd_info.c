@@ -21,7 +21,7 @@ int cmd_info(int argc, char **argv)
     const char *file = NULL;
     char error[INFO_ERROR_CAP];
     const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, &file, 1, error, sizeof error);
+        options_parse(table, COUNT, argc, argv, &file, "FILE", error, sizeof error);
     const int code = command_usage(parsed, usage, error, table, COUNT);
     if (code >= 0) return code;
     uint32_t len;

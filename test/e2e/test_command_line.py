@@ -56,6 +56,57 @@ class CommandLine(harness.TestCase):
 
     # --- Wrong usage ---
 
+    def test_wrong_usage(self):
+        flash = ("flash", "-c", "virtual:none")
+        device = ("device", "--flash", "x.bin")
+        for args, pattern in (
+                (("fly",), "unknown command 'fly'"),
+                (("--fly",), "unknown .*'--fly'"),
+                (("",), "unknown command"),
+                ((*flash, "--fly", "x"), "--fly"),
+                ((*flash, "-x", "x"), "-x"),
+                ((*flash, "-qx", "x"), "-x"),
+                ((*flash, "--quiet=yes", "x"), "--quiet"),
+                ((*flash, "--s", "1", "x"), "--s"),
+                (flash, "FILE"),
+                ((*flash, "a", "b"), "'b' is one argument too many"),
+                ((*flash, "x", "--channel"), "--channel needs an argument"),
+                ((*flash, "x", "-c"), "-c needs an argument"),
+                ((*flash, "-P", "uds", "x"), "'uds'"),
+                ((*flash, "--protocol", "", "x"), "--protocol"),
+                ((*flash, "-s", "800", "x"), "'800' is not a CAN identifier"),
+                ((*flash, "-s", "0x7E0", "x"), "'0x7E0' is not a CAN identifier"),
+                ((*flash, "-s", "20000000", "x"), "'20000000' is not a CAN identifier"),
+                ((*flash, "-d", "123456789", "x"), "is not a CAN identifier"),
+                ((*flash, "-d", "", "x"), "'' is not a CAN identifier"),
+                ((*flash, "-d", "-1", "x"), "'-1' is not a CAN identifier"),
+                ((*flash, "-s", "18DA10F1", "x"), "29 bit"),
+                ((*flash, "-s", "7E8", "x"), "same"),
+                ((*flash, "-b", "5", "x"), "'5' is not a number from 1000 to 8000000"),
+                ((*flash, "-b", "fast", "x"), "'fast' is not a number"),
+                ((*flash, "--bitrate", "99999999999999999999", "x"), "is not a number"),
+                ((*flash, "-p", "100", "x"), "'100' is not a byte"),
+                ((*flash, "--stmin", "-1", "x"), "'-1' is not a number"),
+                ((*flash, "--stmin", "nan", "x"), "'nan' is not a number"),
+                (("device",), "--flash FILE is missing"),
+                ((*device, "--create"), "--create needs --app"),
+                ((*device, "--app", "x"), "go with --create"),
+                ((*device, "--stmin", "1.5"), "--stmin"),
+                ((*device, "--bs", "256"), "'256' is not a number from 0 to 255"),
+                ((*device, "--cut-power", "0"), "'0' is not a number from 1"),
+                ((*device, "--chip", "z80"), "'z80' is none of esp32, "),
+                ((*device, "word"), "'word' is one argument too many"),
+                (("send", "virtual:none"), "FILE"),
+                (("send",), "INTERFACE"),
+                (("send", "a", "b", "c"), "'c' is one argument too many"),
+                (("probe",), "INTERFACE"),
+                (("probe", "a", "b"), "'b' is one argument too many"),
+                (("info",), "FILE"),
+                (("info", "a", "b"), "'b' is one argument too many"),
+        ):
+            with self.subTest(args):
+                self.assert_fails(self.run_tool(*args), 2, pattern)
+
     # --- probe ---
 
     def test_probe(self):
