@@ -157,6 +157,7 @@ static int transfer(flash_options_t *o, const uint8_t *image, uint32_t len)
         return EXIT_NO_ANSWER;
     }
     const flasher_cfg_t cfg = { .isotp = command_isotp(&o->bus, false),
+                                .attempts = 3,
                                 .status_timeout = FLASHER_STATUS_TIMEOUT };
     flasher_t flasher;
     const machine_t machine = MACHINE(flasher, &flasher);

@@ -202,6 +202,14 @@ class Updates(harness.TestCase):
         seconds = float(re.search(r"in ([\d.]+) s", done.out)[1])
         self.assertGreater(seconds, 20000 / 7 * 108 / 250000)
 
+    def test_a_device_that_comes_a_little_later(self):
+        path = self.create(self.image("old"))
+        flash = self.start("flash", "-c", self.channel(), self.image("1"))
+        flash.wait_for("for ESP32-C3", "stderr")
+        device = self.device(path)
+        self.assertEqual(flash.finish().code, 0)
+        self.assert_confirms(device, "ota_1", "e2e 1")
+
     def test_two_devices_on_one_bus(self):
         one = self.new_device(self.image("old"))
         other = self.device(self.create(V123, name="other.bin"), "-s", "7E1", "-d", "7E9")
