@@ -188,7 +188,7 @@ static int transfer(flash_options_t *o, const uint8_t *image, uint32_t len)
 }
 
 // What can be known without the device is said before the bus is touched.
-static int preflight(const char *file, const uint8_t *image, uint32_t len, bool json)
+static int preflight(const char *file, const uint8_t *image, uint32_t len, bool silent)
 {
     static const esp_image_cfg_t any = {
         .chip_id = ESP_IMAGE_ANY_CHIP,
@@ -205,7 +205,7 @@ static int preflight(const char *file, const uint8_t *image, uint32_t len, bool 
     esp_image_err_t err = len ? esp_image_input(&im, image, len) : ESP_IMAGE_ERR_TRUNCATED;
     if (err == ESP_IMAGE_OK) err = esp_image_finish(&im);
     if (err == ESP_IMAGE_OK) {
-        if (!json)
+        if (!silent)
             fprintf(stderr, "%s: %s %s for %s, %u bytes\n", file, im.project, im.version,
                     esp_text_chip(im.chip_id), len);
         return EXIT_DONE;
@@ -231,7 +231,7 @@ int cmd_flash(int argc, char **argv)
           "leave at least this many milliseconds between frames,\nwhatever the device asks for", 0,
           0 },
         { OPTION_FLAG, 0, "json", NULL, &o.json, "events as JSON lines on stdout", 0, 0 },
-        { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress", 0, 0 },
+        { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress, only errors", 0, 0 },
         BUS_OPTIONS_TABLE(&o.bus),
     };
     enum { COUNT = sizeof table / sizeof table[0] };
@@ -249,7 +249,7 @@ int cmd_flash(int argc, char **argv)
     uint32_t len;
     uint8_t *image = command_read_file(o.file, &len);
     if (!image) return EXIT_BAD_IMAGE;
-    code = preflight(o.file, image, len, o.json);
+    code = preflight(o.file, image, len, o.json || o.quiet);
     if (code == EXIT_DONE) code = transfer(&o, image, len);
     free(image);
     return code;
@@ -267,7 +267,7 @@ int cmd_send(int argc, char **argv)
         { OPTION_REAL, 0, "stmin", "MS", &o.bus.gap_ms,
           "leave at least this many milliseconds between frames", 0, 0 },
         { OPTION_FLAG, 0, "json", NULL, &o.json, "events as JSON lines on stdout", 0, 0 },
-        { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress", 0, 0 },
+        { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress, only errors", 0, 0 },
         BUS_OPTIONS_TABLE(&o.bus),
     };
     enum { COUNT = sizeof table / sizeof table[0] };

@@ -107,6 +107,25 @@ class CommandLine(harness.TestCase):
             with self.subTest(args):
                 self.assert_fails(self.run_tool(*args), 2, pattern)
 
+    def test_channels_that_are_none(self):
+        for args, env, pattern in (
+                ((), {}, "no CAN channel: name one with -c"),
+                (("-c", "virtual:"), {}, "the name must be 1 to 64 characters"),
+                (("-c", "virtual:a b"), {}, "the name must be 1 to 64 characters"),
+                (("-c", "virtual:" + "n" * 65), {}, "the name must be 1 to 64 characters"),
+                (("-c", "virtual:x?bitrate=5"), {}, "1000"),
+                (("-c", "virtual:x?speed=500000"), {}, "bitrate=N"),
+                (("-c", "virtual:x?bitrate=500000", "-b", "250000"), {}, "name only one"),
+                (("-c", "no-such-can"), {}, "no-such-can"),
+                (("-c", "a-name-that-is-too-long-for-an-interface"), {}, "a-name-that-is-too-long"),
+                (("-c", "virtual:x", "-i", "socketcan"), {}, "leave out -i"),
+                (("-c", "x", "-i", "morse"), {}, "unknown interface morse"),
+                (("-c", "/dev/ttyACM0"), {}, "slcan"),
+                (("-c", "virtual:x"), {"CAN_BITRATE": "fast"}, "CAN_BITRATE=fast"),
+        ):
+            with self.subTest((args, env)):
+                self.assert_fails(self.run_tool("flash", "-q", *args, V130, env=env), 3, pattern)
+
     # --- probe ---
 
     def test_probe(self):
@@ -149,6 +168,18 @@ class CommandLine(harness.TestCase):
 
     # --- Progress ---
 
+    def test_progress_in_lines(self):
+        device = self.new_device(self.image("old"), bitrate=250000)
+        done = self.assert_updates(device, "ota_1", "e2e 1", self.image("1", 10000))
+        lines = done.err.splitlines()
+        self.assertIn("e2e 1 for ESP32-C3, 10000 bytes", lines[0])
+        steps = [int(re.search(r": (\d+)% \(\d+ of \d+ bytes, [\d.]+ s\)$", line)[1]) for line in lines[1:]]
+        self.assertEqual(steps, sorted(set(steps)))
+        self.assertGreater(len(steps), 2)
+        self.assertNotIn("\r", done.err)
+        done = self.flash(self.image("2"), "--quiet")
+        self.assertEqual((done.code, done.err), (0, ""))
+
     def on_terminal(self, image, columns, *args, env=None):
         """What a flash process writes to a terminal of this width: (exit code, text)."""
         master, slave = pty.openpty()
@@ -169,6 +200,16 @@ class CommandLine(harness.TestCase):
                 break
             text += piece
         return process.finish().code, text.decode()
+
+    def test_no_bar_when_it_is_not_wanted(self):
+        device = self.new_device(self.image("old"), bitrate=250000)
+        code, text = self.on_terminal(self.image("1"), 80, "--quiet")
+        self.assertEqual((code, text), (0, ""))
+        self.assert_confirms(device, "ota_1", "e2e 1")
+        code, text = self.on_terminal(self.image("2"), 80, env={"TERM": "dumb"})
+        self.assertEqual(code, 0)
+        self.assertNotIn("\x1B", text)
+        self.assertRegex(text, r"\d+% \(\d+ of \d+ bytes")
 
     def test_an_error_comes_on_a_line_of_its_own(self):
         self.new_device(V123, bitrate=250000)

@@ -32,6 +32,37 @@ class Refusals(harness.TestCase):
 
     # --- The device refuses ---
 
+    def test_images_that_only_the_device_can_refuse(self):
+        device = self.new_device()
+        for name, pattern in (("app_esp32.bin", "another chip"), ("app_c6.bin", "another chip"),
+                              ("app_s3.bin", "another chip"), ("app_c3_minrev400.bin", "another revision")):
+            for protocol in PROTOCOLS:
+                with self.subTest((name, protocol)):
+                    self.assert_fails(self.flash(IMAGES / name, "-q", *protocol), 4, pattern)
+            with self.subTest((name, "send")):
+                self.assert_fails(self.send(IMAGES / name, "-q"), 4, pattern)
+        self.assert_old_stays(device)
+
+    def test_files_larger_than_the_slot(self):
+        device = self.new_device(csv=self.file("small.csv", SMALL_SLOTS))
+        padded = self.image("padded", 9008, padding=65536 - 9008 + 1)
+        for path in (V130, padded):
+            for protocol in PROTOCOLS:
+                with self.subTest((path.name, protocol)):
+                    self.assert_fails(self.flash(path, "-q", *protocol), 4, "larger than the slot")
+            with self.subTest((path.name, "send")):
+                self.assert_fails(self.send(path, "-q"), 4, "larger than the slot")
+        fits = self.image("fits", 65536)
+        self.assert_updates(device, "ota_0", "e2e fits", fits)
+        self.assertEqual(self.region(device.path, "ota_0"), fits.read_bytes())
+
+    def test_files_larger_than_the_slot_touch_nothing(self):
+        device = self.new_device(csv=self.file("small.csv", SMALL_SLOTS))
+        before = device.path.read_bytes()
+        self.assert_fails(self.flash(V130, "-q"), 4, "larger than the slot")
+        self.assertTrue(before == device.path.read_bytes())
+        self.assert_old_stays(device, "factory")
+
     # --- Not an image ---
 
     def bad_files(self):
@@ -77,6 +108,35 @@ class Refusals(harness.TestCase):
         self.assert_old_stays(device)
 
     # --- Nobody, or somebody else ---
+
+    def test_no_device_on_the_bus(self):
+        for done in (self.flash(V130, "-q"), self.send(V130, "-q")):
+            self.assert_fails(done, 3, "flow control timeout: nobody answered on 7E8 .*three times")
+        self.new_device()
+        self.assert_fails(self.flash(V130, "-q", "-d", "7E9"), 3, "nobody answered on 7E9")
+
+    def test_a_second_flash_during_a_transfer(self):
+        # The bus is kept busy by the first one, so that the second one sees it at once.
+        device = self.new_device(V123, bitrate=250000)
+        first = self.start("flash", "-c", self.channel(), V130)
+        first.wait_for(r"\b\d+%", "stderr")
+        second = self.flash(V130, "-q")
+        self.assert_fails(second, 1, "another node on this bus sends on 7E0")
+        done = first.finish()
+        self.assertEqual((done.code, done.out), (1, ""))
+        self.assertRegex(done.err.splitlines()[-1], "^isotp-ota: .*another node on this bus sends on 7E0")
+        device.wait_for("^update: failed")
+        self.assert_old_stays(device)
+
+    def test_a_second_sender_that_looks_at_nothing(self):
+        device = self.new_device(V123, bitrate=250000)
+        bus = self.raw()
+        first = self.start("flash", "-q", "-c", self.channel(), V130)
+        bus.next_frame(lambda i, d: i == 0x7E0 and d[0] == 0x2F, "consecutive frame")
+        bus.send_first(b"\xE9" + bytes(4094))
+        self.assert_fails(first.finish(), 1, "another node")
+        self.assertNotEqual(bus.status()[0], 0)
+        self.assert_old_stays(device)
 
     def test_a_second_sender_within_the_messages_of_a_raw_one(self):
         device = self.new_device()

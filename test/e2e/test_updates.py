@@ -202,6 +202,16 @@ class Updates(harness.TestCase):
         seconds = float(re.search(r"in ([\d.]+) s", done.out)[1])
         self.assertGreater(seconds, 20000 / 7 * 108 / 250000)
 
+    def test_the_bit_rate_from_the_environment(self):
+        rate = {"CAN_BITRATE": "250000", "CAN_CHANNEL": f"virtual:{self.bus}"}
+        path = self.create(self.image("old"))
+        device = self.start("device", "--flash", path, env=rate)
+        device.wait_for("^listening on ")
+        done = self.run_tool("flash", self.image("1"), env=rate)
+        self.assertEqual(done.code, 0, done)
+        self.assert_confirms(device, "ota_1", "e2e 1")
+        self.assert_fails(self.flash(V123, "-q", "-b", "500000"), 3, "already runs at 250000 bit/s")
+
     def test_a_device_that_comes_a_little_later(self):
         path = self.create(self.image("old"))
         flash = self.start("flash", "-c", self.channel(), self.image("1"))
