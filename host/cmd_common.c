@@ -33,14 +33,6 @@ int command_check_ids(const bus_options_t *o)
     return 0;
 }
 
-bus_t *command_open_bus(bus_options_t *o)
-{
-    char error[256];
-    bus_t *bus = bus_open(&o->bus, error, sizeof error);
-    if (!bus) command_fail(EXIT_NO_ANSWER, "%s", error);
-    return bus;
-}
-
 isotp_cfg_t command_isotp(const bus_options_t *o, bool device)
 {
     isotp_cfg_t cfg = ISOTP_CFG_DEFAULT;
@@ -53,7 +45,7 @@ isotp_cfg_t command_isotp(const bus_options_t *o, bool device)
     return cfg;
 }
 
-uint8_t *command_read_file(const char *path, uint32_t *len)
+uint8_t *command_read_file(const char *path, uint32_t *len, char *error, size_t cap)
 {
     enum { LARGEST = 1 << 28 }; // far more than any flash of this kind holds
     struct stat st;
@@ -63,30 +55,18 @@ uint8_t *command_read_file(const char *path, uint32_t *len)
                           : S_ISDIR(st.st_mode)  ? "is a directory"
                           : !S_ISREG(st.st_mode) ? "is not a file"
                                                  : "is larger than 256 MiB";
-        command_fail(EXIT_BAD_IMAGE, "%s: %s", path, why);
+        snprintf(error, cap, "%s", why);
         if (file) fclose(file);
         return NULL;
     }
     *len = (uint32_t)st.st_size;
     uint8_t *bytes = malloc((size_t)*len + 1);
     const bool ok = bytes && fread(bytes, 1, *len, file) == *len;
-    if (!ok) command_fail(EXIT_BAD_IMAGE, "%s: could not be read", path);
+    if (!ok) snprintf(error, cap, "could not be read");
     fclose(file);
     if (ok) return bytes;
     free(bytes);
     return NULL;
-}
-
-void json_text(FILE *out, const char *text)
-{
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        if (*p == '"' || *p == '\\')
-            fprintf(out, "\\%c", *p);
-        else if (*p < 0x20 || *p >= 0x7F)
-            fprintf(out, "\\u%04x", *p);
-        else
-            putc(*p, out);
-    }
 }
 
 // --- Progress ---

@@ -159,8 +159,11 @@ static int create(const device_options_t *o, uint16_t chip_id)
     uint8_t *csv_file = NULL, *app = NULL, *bytes = NULL;
     int code = EXIT_BAD_IMAGE;
     if (o->partitions) {
-        csv_file = command_read_file(o->partitions, &csv_len);
-        if (!csv_file) goto done;
+        csv_file = command_read_file(o->partitions, &csv_len, error, sizeof error);
+        if (!csv_file) {
+            command_fail(code, "%s: %s", o->partitions, error);
+            goto done;
+        }
         csv = (const char *)csv_file;
         csv_name = o->partitions;
     }
@@ -169,12 +172,14 @@ static int create(const device_options_t *o, uint16_t chip_id)
         command_fail(code, "%s: %s", csv_name, error);
         goto done;
     }
-    app = command_read_file(o->app, &app_len);
-    if (!app) goto done;
-    bytes = flash_image_build(
-        &(flash_image_cfg_t){
-            .crypto = &crypto, .table = table, .app = app, .app_len = app_len, .chip_id = chip_id },
-        &len, error, sizeof error);
+    app = command_read_file(o->app, &app_len, error, sizeof error);
+    if (app)
+        bytes = flash_image_build(&(flash_image_cfg_t){ .crypto = &crypto,
+                                                        .table = table,
+                                                        .app = app,
+                                                        .app_len = app_len,
+                                                        .chip_id = chip_id },
+                                  &len, error, sizeof error);
     if (!bytes) {
         command_fail(code, "%s: %s", o->app, error);
         goto done;
@@ -193,7 +198,7 @@ done:
 
 // --- Command ---
 
-static int run(const device_options_t *o, uint16_t chip_id, bus_options_t *bus_options)
+static int run(const device_options_t *o, uint16_t chip_id)
 {
     static device_t device;
     char error[256];
@@ -211,8 +216,9 @@ static int run(const device_options_t *o, uint16_t chip_id, bus_options_t *bus_o
         (uint8_t)(o->stmin_ms >= 1 || o->stmin_ms == 0 ? o->stmin_ms : 0xF0 + o->stmin_ms * 10);
     if (!device_open(&device, &cfg, error, sizeof error))
         return command_fail(EXIT_BAD_IMAGE, "%s", error);
-    bus_t *bus = command_open_bus(bus_options);
+    bus_t *bus = bus_open(&o->bus.bus, error, sizeof error);
     int code = EXIT_NO_ANSWER;
+    if (!bus) command_fail(code, "%s", error);
     if (bus) {
         drive_catch_signals();
         printf("simulated %s\n", esp_text_chip(device.chip.id));
@@ -286,5 +292,5 @@ int cmd_device(int argc, char **argv)
         const bool no_bus = !o.bus.bus.channel && !getenv("CAN_CHANNEL");
         if (code != EXIT_DONE || no_bus) return code;
     }
-    return run(&o, chip_id, &o.bus);
+    return run(&o, chip_id);
 }

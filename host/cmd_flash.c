@@ -5,8 +5,10 @@
 #include "drive.h"
 #include "esp_text.h"
 #include "flasher.h"
+#include "json_out.h"
 #include "receiver.h" // the result codes of the status message
 
+#include <stdarg.h>
 #include <stdlib.h>
 
 MACHINE_VERBS(flasher);
@@ -52,8 +54,20 @@ typedef struct {
 
 typedef struct {
     int code;
+    bool about_bus; // not about the file
+    usec_t took;
     char text[400];
 } outcome_t;
+
+__attribute__((format(printf, 2, 3))) static outcome_t outcome(int code, const char *format, ...)
+{
+    outcome_t out = { .code = code };
+    va_list args;
+    va_start(args, format);
+    vsnprintf(out.text, sizeof out.text, format, args);
+    va_end(args);
+    return out;
+}
 
 static outcome_t explain(const flasher_t *f, const bus_options_t *o)
 {
@@ -62,7 +76,7 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
     const size_t cap = sizeof out.text;
     const uint32_t sent = flasher_progress(f);
     switch (f->why) {
-    case FLASHER_OK: break;
+    case FLASHER_OK: out.code = EXIT_DONE; break;
     case FLASHER_NO_BUS:
         out.code = EXIT_NO_ANSWER;
         snprintf(
@@ -125,36 +139,41 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
     return out;
 }
 
-static int report(const flash_options_t *o, const outcome_t *out, uint32_t bytes, usec_t took)
+// Every end of flash and send. Failures go to stderr for people, and with --json to stdout as well.
+static int report(const flash_options_t *o, const outcome_t *out, uint32_t len)
 {
-    const double seconds = (double)took / 1e6;
+    const double seconds = (double)out->took / 1e6;
     if (o->json) {
-        printf("{\"event\":\"%s\",\"exit\":%d,\"file\":\"", out->code ? "failed" : "done",
-               out->code);
-        json_text(stdout, o->file);
-        printf("\",\"bytes\":%u,\"seconds\":%.3f", bytes, seconds);
-        if (out->code) {
-            fputs(",\"reason\":\"", stdout);
-            json_text(stdout, out->text);
-            putchar('"');
-        }
-        puts("}");
-        return out->code;
+        json_out_t json = { .out = stdout };
+        json_out_open(&json, NULL, '{');
+        json_out_string(&json, "event", out->code ? "failed" : "done");
+        json_out_number(&json, "exit", out->code);
+        json_out_string(&json, "file", o->file);
+        json_out_number(&json, "bytes", len);
+        json_out_milli(&json, "seconds", (int64_t)(out->took / 1000));
+        if (out->code) json_out_string(&json, "reason", out->text);
+        json_out_close(&json, '}');
+        putchar('\n');
     }
+    if (out->code && out->about_bus) return command_fail(out->code, "%s", out->text);
     if (out->code) return command_fail(out->code, "%s: %s", o->file, out->text);
-    printf("%s: %u bytes in %.2f s (%.1f kB/s); the device verified it and restarts into it\n",
-           o->file, bytes, seconds, seconds > 0 ? bytes / seconds / 1000 : 0.0);
+    if (!o->json)
+        printf("%s: %u bytes in %.2f s (%.1f kB/s); the device verified it and restarts into it\n",
+               o->file, len, seconds, seconds > 0 ? len / seconds / 1000 : 0.0);
     return EXIT_DONE;
 }
 
-static int transfer(flash_options_t *o, const uint8_t *image, uint32_t len)
+static outcome_t transfer(const flash_options_t *o, const uint8_t *image, uint32_t len)
 {
+    char error[256] = "out of memory";
     uint32_t total;
     uint8_t *bytes = flasher_wrap(o->protocol, image, len, &total);
-    bus_t *bus = bytes ? command_open_bus(&o->bus) : NULL;
+    bus_t *bus = bytes ? bus_open(&o->bus.bus, error, sizeof error) : NULL;
     if (!bus) {
+        outcome_t out = outcome(EXIT_NO_ANSWER, "%s", error);
+        out.about_bus = true;
         free(bytes);
-        return EXIT_NO_ANSWER;
+        return out;
     }
     const flasher_cfg_t cfg = { .isotp = command_isotp(&o->bus, false),
                                 .attempts = 3,
@@ -174,21 +193,19 @@ static int transfer(flash_options_t *o, const uint8_t *image, uint32_t len)
     }
     const usec_t took = drive_now() - start;
     progress_end(&progress, flasher_progress(&flasher), drive_now());
-    outcome_t out = { .code = EXIT_FAILED };
-    if (events)
-        out = explain(&flasher, &o->bus);
-    else
-        snprintf(out.text, sizeof out.text,
-                 "stopped by a signal after %u of %u bytes; the device runs what it ran",
-                 flasher_progress(&flasher), total);
-    if (flasher.why == FLASHER_OK && events) out.code = EXIT_DONE;
+    outcome_t out =
+        events ? explain(&flasher, &o->bus)
+               : outcome(EXIT_FAILED,
+                         "stopped by a signal after %u of %u bytes; the device runs what it ran",
+                         flasher_progress(&flasher), total);
+    out.took = took;
     bus_close(bus);
     free(bytes);
-    return report(o, &out, len, took);
+    return out;
 }
 
 // What can be known without the device is said before the bus is touched.
-static int preflight(const char *file, const uint8_t *image, uint32_t len, bool silent)
+static outcome_t preflight(const flash_options_t *o, const uint8_t *image, uint32_t len)
 {
     static const esp_image_cfg_t any = {
         .chip_id = ESP_IMAGE_ANY_CHIP,
@@ -200,18 +217,41 @@ static int preflight(const char *file, const uint8_t *image, uint32_t len, bool 
     crypto_psa_t psa;
     crypto_t crypto;
     esp_image_t im;
-    crypto_psa_init(&psa, &crypto);
+    if (len == 0)
+        return outcome(EXIT_BAD_IMAGE, "not a usable image: the file is empty. Nothing was sent");
+    if (!crypto_psa_init(&psa, &crypto))
+        return outcome(EXIT_FAILED, "the crypto library did not start. Nothing was sent");
     esp_image_init(&im, &any, &crypto);
-    esp_image_err_t err = len ? esp_image_input(&im, image, len) : ESP_IMAGE_ERR_TRUNCATED;
+    esp_image_err_t err = esp_image_input(&im, image, len);
     if (err == ESP_IMAGE_OK) err = esp_image_finish(&im);
-    if (err == ESP_IMAGE_OK) {
-        if (!silent)
-            fprintf(stderr, "%s: %s %s for %s, %u bytes\n", file, im.project, im.version,
-                    esp_text_chip(im.chip_id), len);
-        return EXIT_DONE;
+    if (err != ESP_IMAGE_OK) {
+        char why[200];
+        esp_text_image_why(&im, why, sizeof why);
+        return outcome(EXIT_BAD_IMAGE, "not a usable image: %s. Nothing was sent", why);
     }
-    const char *why = len ? esp_text_image_err(err) : "the file is empty";
-    return command_fail(EXIT_BAD_IMAGE, "%s: not a usable image: %s. Nothing was sent", file, why);
+    if (!o->json && !o->quiet)
+        fprintf(stderr, "%s: %s %s for %s, %u bytes\n", o->file, im.project, im.version,
+                esp_text_chip(im.chip_id), len);
+    return outcome(EXIT_DONE, "%s", "");
+}
+
+static int update(const flash_options_t *o, bool check)
+{
+    char error[200];
+    uint32_t len = 0;
+    outcome_t out;
+    uint8_t *image = command_read_file(o->file, &len, error, sizeof error);
+    if (!image)
+        out = outcome(EXIT_BAD_IMAGE, "%s", error);
+    else if (check)
+        out = preflight(o, image, len);
+    else if (len == 0)
+        out = outcome(EXIT_BAD_IMAGE, "the file is empty: ISO-TP cannot carry nothing");
+    else
+        out = outcome(EXIT_DONE, "%s", "");
+    if (out.code == EXIT_DONE) out = transfer(o, image, len);
+    free(image);
+    return report(o, &out, len);
 }
 
 int cmd_flash(int argc, char **argv)
@@ -245,14 +285,7 @@ int cmd_flash(int argc, char **argv)
                             protocol);
     o.protocol = (protocol[0] == 'p') ? FLASHER_PLAIN : FLASHER_HEADER;
     code = command_check_ids(&o.bus);
-    if (code) return code;
-    uint32_t len;
-    uint8_t *image = command_read_file(o.file, &len);
-    if (!image) return EXIT_BAD_IMAGE;
-    code = preflight(o.file, image, len, o.json || o.quiet);
-    if (code == EXIT_DONE) code = transfer(&o, image, len);
-    free(image);
-    return code;
+    return code ? code : update(&o, true);
 }
 
 int cmd_send(int argc, char **argv)
@@ -280,15 +313,7 @@ int cmd_send(int argc, char **argv)
     o.bus.bus.channel = words[0];
     o.file = words[1];
     code = command_check_ids(&o.bus);
-    if (code) return code;
-    uint32_t len;
-    uint8_t *bytes = command_read_file(o.file, &len);
-    if (!bytes) return EXIT_BAD_IMAGE;
-    code = (len == 0) ? command_fail(EXIT_BAD_IMAGE,
-                                     "%s: the file is empty: ISO-TP cannot carry nothing", o.file)
-                      : transfer(&o, bytes, len);
-    free(bytes);
-    return code;
+    return code ? code : update(&o, false);
 }
 
 // --- probe ---
@@ -304,7 +329,7 @@ int cmd_probe(int argc, char **argv)
     const option_t table[] = { BUS_OPTIONS_TABLE(&o) };
     enum { COUNT = sizeof table / sizeof table[0] };
     const char *word = NULL;
-    char error[200];
+    char error[256];
     const options_result_t parsed =
         options_parse(table, COUNT, argc, argv, &word, "INTERFACE", error, sizeof error);
     int code = command_usage(parsed, usage, error, table, COUNT);
@@ -312,8 +337,8 @@ int cmd_probe(int argc, char **argv)
     o.bus.channel = word;
     code = command_check_ids(&o);
     if (code) return code;
-    bus_t *bus = command_open_bus(&o);
-    if (!bus) return EXIT_NO_ANSWER;
+    bus_t *bus = bus_open(&o.bus, error, sizeof error);
+    if (!bus) return command_fail(EXIT_NO_ANSWER, "%s", error);
     const flasher_cfg_t cfg = { .isotp = command_isotp(&o, false),
                                 .attempts = 1,
                                 .status_timeout = 0 };

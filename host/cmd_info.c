@@ -25,8 +25,8 @@ int cmd_info(int argc, char **argv)
     const int code = command_usage(parsed, usage, error, table, COUNT);
     if (code >= 0) return code;
     uint32_t len;
-    uint8_t *bytes = command_read_file(file, &len);
-    if (!bytes) return EXIT_BAD_IMAGE;
+    uint8_t *bytes = command_read_file(file, &len, error, sizeof error);
+    if (!bytes) return command_fail(EXIT_BAD_IMAGE, "%s: %s", file, error);
     crypto_psa_t psa;
     crypto_t crypto;
     info_t *info = NULL;

@@ -97,14 +97,11 @@ typedef struct {
 /// 0, or an exit code after a message: both IDs must be of one width, and differ.
 int command_check_ids(const bus_options_t *o);
 
-/// The bus, or NULL after a message on stderr.
-bus_t *command_open_bus(bus_options_t *o);
-
 /// The transport's settings for the host's side, or (`device`) for the device's.
 isotp_cfg_t command_isotp(const bus_options_t *o, bool device);
 
-/// Reads a whole file. NULL: a message is on stderr. free() it.
-uint8_t *command_read_file(const char *path, uint32_t *len);
+/// Reads a whole file; free() it. NULL: `error` says why, without the path.
+uint8_t *command_read_file(const char *path, uint32_t *len, char *error, size_t cap);
 
 /// Progress of a transfer: a bar on a terminal, a line every tenth otherwise, JSON lines with
 /// `json`.
@@ -119,8 +116,5 @@ typedef struct {
 void progress_begin(progress_t *p, bool json, const char *what, uint32_t total, usec_t now);
 void progress_show(progress_t *p, uint32_t done, usec_t now);
 void progress_end(progress_t *p, uint32_t done, usec_t now);
-
-/// Prints `text` as the inside of a JSON string, whatever its bytes are.
-void json_text(FILE *out, const char *text);
 
 #endif

@@ -150,6 +150,54 @@ class CommandLine(harness.TestCase):
             self.assertEqual(line["event"], "progress")
         return lines
 
+    def test_json_of_an_update(self):
+        device = self.new_device()
+        done = self.flash(V130, "--json")
+        self.assertEqual((done.code, done.err), (0, ""))
+        lines = self.json_lines(done)
+        self.assertEqual((lines[-1]["event"], lines[-1]["bytes"], lines[-1]["file"]), ("done", 65664, str(V130)))
+        sent = [line["sent"] for line in lines[:-1]]
+        self.assertEqual(sent, sorted(sent))
+        self.assertGreater(len(sent), 0)
+        self.assertEqual(lines[-2]["sent"], lines[-2]["total"])
+        self.assert_confirms(device, "ota_1", V130_APP)
+        self.assertEqual(self.json_lines(self.send(V123, "--json"))[-1]["event"], "done")
+
+    def test_json_of_failures(self):
+        text = self.file("text.txt", "hello, world\n" * 10)
+        esp32 = V130.parent / "app_esp32.bin"
+
+        def check(done, code, pattern):
+            self.assertEqual(done.code, code, done)
+            last = self.json_lines(done)[-1]
+            self.assertEqual(last["event"], "failed")
+            self.assertRegex(last["reason"], pattern)
+            # People get the same, once.
+            self.assertRegex(done.err, r"\Aisotp-ota: [^\n]+\n\Z")
+            self.assertIn(last["reason"], done.err)
+
+        check(self.flash(text, "--json"), 5, "not an ESP image")
+        check(self.flash(self.dir / "missing", "--json"), 5, "No such file")
+        check(self.flash(V130, "--json"), 3, "nobody answered")
+        check(self.run_tool("flash", "--json", "-c", "virtual:", V130), 3, "the name must be")
+        check(self.run_tool("send", "--json", self.channel(), self.file("empty", "")), 5, "empty")
+        self.new_device()
+        check(self.flash(esp32, "--json"), 4, "another chip")
+        check(self.send(esp32, "--json"), 4, "another chip")
+        check(self.send(text, "--json"), 4, "OVFLW")
+
+    def test_json_of_a_file_with_any_name(self):
+        self.new_device()
+        for name in ("quote\" back\\slash", "tab\tnew\nline", "prüfe ☃", os.fsdecode(b"latin \xFC.bin")):
+            for language in ("C", "C.UTF-8"):
+                with self.subTest((name, language)):
+                    path = self.dir / name
+                    path.write_text("no image, but long enough")
+                    done = self.send(path, "--json", env={"LANG": language})
+                    told = self.json_lines(done)[-1]["file"]
+                    self.assertEqual(told, os.fsencode(path).decode("utf-8", "replace"))
+                    path.unlink()
+
     # --- Languages ---
 
     def test_a_path_that_is_not_ascii(self):
