@@ -131,12 +131,12 @@ class CommandLine(harness.TestCase):
     def test_probe(self):
         done = self.run_tool("probe", self.channel())
         self.assert_fails(done, 3, "flow control timeout: nobody answered on 7E8 to the first frame on 7E0")
-        device = self.new_device(V123, "--bs", "8", "--stmin", "5")
+        device = self.new_device(V123, "--bs", "8", "--stmin", "0.2")
         for _ in range(2):
             done = self.run_tool("probe", self.channel())
             self.assertEqual((done.code, done.err), (0, ""))
             self.assertRegex(done.out, r"\A7E8 answered after \d+\.\d ms: a device is there[^\n]*\n\Z")
-        self.assert_updates(device, "ota_1", V130_APP, V130, "--stmin", "0")
+        self.assert_updates(device, "ota_1", "e2e 1", self.image("1"))
 
     # --- JSON ---
 
@@ -286,6 +286,54 @@ class CommandLine(harness.TestCase):
         process = harness.Process(["/bin/sh", "-c", command, harness.PROGRAM, *map(str, args)], self.env)
         self.processes.append(process)
         return process
+
+    def test_standard_output_that_is_full_or_closed(self):
+        device = self.new_device()
+        path = self.file("flash 2.bin", device.path.read_bytes())
+        for how in (">/dev/full", ">&-"):
+            for args in (("--help",), ("--version",), ("flash", "--help"), ("info", V130), ("info", "--json", path),
+                         ("probe", self.channel())):
+                with self.subTest((how, args)):
+                    done = self.run_with_stdout(how, *args).finish()
+                    self.assert_fails(done, 1, "standard output: ")
+
+    def test_an_update_whose_result_cannot_be_written(self):
+        device = self.new_device(self.image("old"))
+        slot = 1
+        for how in (">/dev/full", ">&-"):
+            for options in ((), ("--json",)):
+                with self.subTest((how, options)):
+                    image = self.image(f"{slot}")
+                    process = self.run_with_stdout(how, "flash", "-q", "-c", self.channel(), *options, image)
+                    self.assert_fails(process.finish(), 1, "standard output: ")
+                    self.assert_confirms(device, f"ota_{slot}", f"e2e {slot}")
+                    slot = 1 - slot
+
+    def test_a_reader_that_leaves_does_not_end_the_transfer(self):
+        device = self.new_device(V123, bitrate=500000)
+        read, write = os.pipe()
+        process = self.start("flash", "-q", "--json", "-c", self.channel(), V130, stdout=write)
+        os.close(write)
+        self.assertTrue(os.read(read, 1))
+        os.close(read)
+        done = process.finish()
+        self.assertEqual(done.code, 1)
+        self.assertRegex(done.err, r"\Aisotp-ota: [^\n]*standard output: Broken pipe\n\Z")
+        self.assert_confirms(device, "ota_1", V130_APP)
+
+    def test_a_device_without_standard_output_leaves_its_flash_file_alone(self):
+        path = self.create(self.image("old"))
+        before = path.read_bytes()
+        for how in (">&-", ">&- 2>&-", "<&- >&- 2>&-"):
+            device = self.run_with_stdout(how, "device", "--flash", path, "-c", self.channel())
+            done = self.flash(self.image("1"))  # three attempts: it need not be there yet
+            self.assertEqual(done.code, 0, done)
+            device.kill(15)
+            self.assertEqual(device.finish().code, 1)
+            after = path.read_bytes()
+            self.assertEqual(len(after), len(before))
+            self.assertTrue(after[:0xD000] == before[:0xD000])
+            path.write_bytes(before)
 
 
 if __name__ == "__main__":
