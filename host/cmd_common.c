@@ -23,6 +23,14 @@ int command_usage(options_result_t result, const char *usage, const char *error,
                         name, error, (int)name_len, name);
 }
 
+const char *command_app(const esp_image_t *image, char text[COMMAND_APP_CAP])
+{
+    char both[67];
+    snprintf(both, sizeof both, "%s %s", image->project, image->version);
+    escape_text(both, text, COMMAND_APP_CAP);
+    return text;
+}
+
 int command_check_ids(const bus_options_t *o)
 {
     if (o->host_id.ext != o->device_id.ext)

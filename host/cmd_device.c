@@ -37,7 +37,7 @@ static const char *slot_name(int slot, char name[16])
 
 static void print_boot(const device_t *d, device_start_t start)
 {
-    char name[16];
+    char name[16], app[COMMAND_APP_CAP];
     const ota_boot_t *b = &d->boot;
     if (b->gave_up != OTA_NOTHING)
         printf("boot: %s was started and never confirmed: rejected\n", slot_name(b->gave_up, name));
@@ -45,7 +45,7 @@ static void print_boot(const device_t *d, device_start_t start)
         printf("boot: %s holds no intact image, trying the next\n", slot_name(b->damaged, name));
     if (b->slot == OTA_NOTHING) return;
     printf("running partition: %s\n", slot_name(b->slot, name));
-    printf("app: %s %s\n", b->image.project, b->image.version);
+    printf("app: %s\n", command_app(&b->image, app));
     if (start == DEVICE_RUNS_CONFIRMED)
         printf("self-test: passed, %s is confirmed\n", slot_name(b->slot, name));
     if (start == DEVICE_REJECTED)
@@ -104,7 +104,7 @@ static void print_events(const device_t *d, unsigned events)
 static int serve(device_t *d, bus_t *bus, const device_options_t *o)
 {
     const machine_t machine = device_machine(d);
-    const char *channel = o->bus.bus.channel ? o->bus.bus.channel : "the bus";
+    const char *channel = o->bus.bus.channel ? o->bus.bus.channel : getenv("CAN_CHANNEL");
     printf("listening on %s: %X, answering on %X\n", channel, o->bus.host_id.id,
            o->bus.device_id.id);
     fflush(stdout);

@@ -214,6 +214,7 @@ static outcome_t preflight(const flash_options_t *o, const uint8_t *image, uint3
         .cap = 16 << 20, // the largest application partition there is
         .strict = true,
     };
+    char app[COMMAND_APP_CAP];
     crypto_psa_t psa;
     crypto_t crypto;
     esp_image_t im;
@@ -230,7 +231,7 @@ static outcome_t preflight(const flash_options_t *o, const uint8_t *image, uint3
         return outcome(EXIT_BAD_IMAGE, "not a usable image: %s. Nothing was sent", why);
     }
     if (!o->json && !o->quiet)
-        fprintf(stderr, "%s: %s %s for %s, %u bytes\n", o->file, im.project, im.version,
+        fprintf(stderr, "%s: %s for %s, %u bytes\n", o->file, command_app(&im, app),
                 esp_text_chip(im.chip_id), len);
     return outcome(EXIT_DONE, "%s", "");
 }

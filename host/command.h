@@ -6,6 +6,8 @@
 #define COMMAND_H
 
 #include "bus.h"
+#include "escape.h"
+#include "esp_image.h"
 #include "isotp.h"
 #include "options.h"
 
@@ -27,8 +29,13 @@ int cmd_probe(int argc, char **argv);
 int cmd_device(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 
-/// Prints `isotp-ota: <what>` as one line on stderr and returns `code`.
+/// Prints `isotp-ota: <what>` as one line on stderr, whatever bytes a path in it has, and returns
+/// `code`.
 int command_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/// "project version" of an image, harmless for a terminal. Returns text.
+enum { COMMAND_APP_CAP = ESCAPE_CAP(66) };
+const char *command_app(const esp_image_t *image, char text[COMMAND_APP_CAP]);
 
 /// After options_parse(): prints the help or the error. Returns the exit code, or -1: go on.
 int command_usage(options_result_t result, const char *usage, const char *error,

@@ -1,6 +1,7 @@
 // main.c - isotp-ota: finds the command; the commands do the rest (cmd_*.c).
 // SPDX-License-Identifier: Apache-2.0
 #include "command.h"
+#include "escape.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,12 +42,13 @@ static void help(FILE *out)
 
 int command_fail(int code, const char *format, ...)
 {
+    char text[5000], safe[ESCAPE_CAP(sizeof text)]; // a path of 4096 bytes and a sentence
     va_list args;
     va_start(args, format);
-    fputs("isotp-ota: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    escape_text(text, safe, sizeof safe);
+    fprintf(stderr, "isotp-ota: %s\n", safe);
     return code;
 }
 

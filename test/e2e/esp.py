@@ -195,8 +195,9 @@ def build_image(version, length=9008, chip_id=5, project="e2e"):
     assert length % 16 == 0 and length >= 512
     descriptor = bytearray(256)
     struct.pack_into("<LL", descriptor, 0, 0xABCD5432, 0)
-    descriptor[16:16 + len(version)] = version.encode()
-    descriptor[48:48 + len(project)] = project.encode()
+    descriptor[16:48] = version.encode().ljust(32, b"\0")
+    descriptor[48:80] = project.encode().ljust(32, b"\0")
+    assert len(descriptor) == 256
     code_len = length - 32 - 16 - 24 - 8 - len(descriptor) - 8  # digest, checksum, headers
     code = hashlib.shake_128(version.encode()).digest(code_len)
     raw = struct.pack("<BBBBL8xL3xB", 0xE9, 2, 2, 0x20, 0x40380010, 0, 1)

@@ -126,6 +126,15 @@ class CommandLine(harness.TestCase):
             with self.subTest((args, env)):
                 self.assert_fails(self.run_tool("flash", "-q", *args, V130, env=env), 3, pattern)
 
+    def test_the_channel_from_the_environment(self):
+        device = self.new_device()
+        done = self.run_tool("flash", V130, env={"CAN_CHANNEL": self.channel()})
+        self.assertEqual(done.code, 0, done)
+        self.assert_confirms(device, "ota_1", V130_APP)
+        self.assertIn(f"listening on {self.channel()}", self.stop(device))
+        device = self.start("device", "-f", device.path, env={"CAN_CHANNEL": self.bus, "CAN_INTERFACE": "virtual"})
+        device.wait_for(f"^listening on {self.bus}: 7E0, answering on 7E8$")
+
     # --- probe ---
 
     def test_probe(self):
@@ -213,6 +222,15 @@ class CommandLine(harness.TestCase):
                 self.assertIn("e2e prüfe ☃", self.run_tool("info", device.path, env=env).out)
                 self.stop(device)
                 device.path.unlink()
+
+    def test_text_from_an_image_does_not_reach_the_terminal_as_it_is(self):
+        image = self.image("1", project="\x1B[31mred\nrunning partition: ota_")
+        device = self.new_device()
+        done = self.flash(image)
+        self.assertEqual(done.code, 0, done)
+        device.wait_for(r"^app: \\x1b\[31mred\\x0arunning partition: ota_ 1$")
+        self.assertNotIn("\x1B", done.err + done.out + device.text("stdout"))
+        self.assertNotIn("\x1B", self.run_tool("info", image).out)
 
     # --- Progress ---
 
