@@ -130,6 +130,22 @@ class Interruptions(harness.TestCase):
         device.wait_for("^update: failed")
         self.assert_updates(device, "ota_1", V130_APP, V130)
 
+    def test_a_bus_that_cannot_be_opened_again_at_once(self):
+        device = self.new_device(V123)
+        device.kill(signal.SIGSTOP)
+        os.kill(self.hub(), signal.SIGKILL)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as mute:  # a hub that does not answer
+            harness.wait_until(lambda: not raw_bus.exists(self.bus), "the hub ends")
+            mute.bind(raw_bus.address(self.bus))
+            mute.listen()
+            mute.settimeout(harness.TIMEOUT)
+            device.kill(signal.SIGCONT)
+            with mute.accept()[0] as node:
+                node.settimeout(harness.TIMEOUT)
+                self.assertEqual(node.recv(100)[:8], b"isotpbus")
+                self.assertEqual(node.recv(100), b"")  # it gave up
+        self.assert_updates(device, "ota_1", V130_APP, V130)
+
     def test_nothing_is_left_behind(self):
         device = self.new_device(V123)
         hub = self.hub()
