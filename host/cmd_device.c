@@ -132,6 +132,10 @@ static bool write_new(const char *path, const uint8_t *bytes, uint32_t len, bool
         command_fail(EXIT_FAILED, "%s: exists; --force overwrites it", path);
         return false;
     }
+    if (flash_file_in_use(path)) {
+        command_fail(EXIT_FAILED, "%s: in use by another simulated device", path);
+        return false;
+    }
     if (snprintf(temporary, sizeof temporary, "%s.%ld.new", path, (long)getpid()) >=
         (int)sizeof temporary) {
         command_fail(EXIT_FAILED, "%s: the path is too long", path);

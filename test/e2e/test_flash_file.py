@@ -165,6 +165,13 @@ class FlashFile(harness.TestCase):
         self.assertEqual(path.stat().st_size, 4 << 20)
         self.assertEqual([p.name for p in self.dir.iterdir()], ["precious.bin"])
 
+    def test_one_that_a_device_uses_is_not_overwritten_even_with_force(self):
+        device = self.new_device()
+        inode = device.path.stat().st_ino
+        done = self.run_tool("device", "--flash", device.path, "--create", "--force", "--app", V130)
+        self.assert_fails(done, 1, "in use")
+        self.assertEqual(device.path.stat().st_ino, inode)
+
     def test_what_cannot_be_made_leaves_nothing_behind(self):
         csv = self.file("small.csv", "otadata,data,ota,,0x2000\nota_0,app,ota_0,,64K\nota_1,app,ota_1,,64K\n")
         broken = self.file("broken.csv", "otadata,data,ota,,0x2000\nota_0,app,ota_9,,64x\n")
