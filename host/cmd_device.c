@@ -43,7 +43,7 @@ static void print_boot(const device_t *d, device_start_t start)
         printf("boot: %s was started and never confirmed: rejected\n", slot_name(b->gave_up, name));
     if (b->damaged != OTA_NOTHING)
         printf("boot: %s holds no intact image, trying the next\n", slot_name(b->damaged, name));
-    if (b->slot == OTA_NOTHING) return;
+    if (b->slot == OTA_NOTHING || start == DEVICE_POWER_CUT) return;
     printf("running partition: %s\n", slot_name(b->slot, name));
     printf("app: %s\n", command_app(&b->image, app));
     if (start == DEVICE_RUNS_CONFIRMED)
@@ -110,10 +110,7 @@ static int serve(device_t *d, bus_t *bus, const device_options_t *o)
     fflush(stdout);
     while (!drive_stopped()) {
         const unsigned events = drive(bus, &machine, USEC_NEVER);
-        if (d->file.cut) {
-            printf("power cut in flash operation %u\n", d->file.operation);
-            return EXIT_DONE;
-        }
+        if (d->file.cut) return EXIT_DONE;
         print_events(d, events);
         if (!(events & RECEIVER_RESTART)) continue;
         printf("restarting\n");
@@ -228,6 +225,7 @@ static int run(const device_options_t *o, uint16_t chip_id)
         printf("simulated %s\n", esp_text_chip(device.chip.id));
         code = boot(&device);
         if (code == EXIT_DONE && !device.file.cut) code = serve(&device, bus, o);
+        if (device.file.cut) printf("power cut in flash operation %u\n", device.file.operation);
     }
     bus_close(bus);
     device_close(&device);

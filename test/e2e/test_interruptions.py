@@ -105,6 +105,65 @@ class Interruptions(harness.TestCase):
         self.assertEqual(done.code, 1)
         self.assert_updates(device, "ota_1", V130_APP, V130)
 
+    def cut(self, image, n):
+        """An update with the power cut in flash operation n; False: there were not so many operations."""
+        path = self.create(self.image("old"), name=f"cut {n}.bin")
+        device = self.start("device", "--flash", path, "-c", self.channel(), "--cut-power", n)
+        device.path = path
+        cut = bool(device.wait_for(f"^(power cut in flash operation {n}$)|^listening")[1])
+        if not cut:
+            flash = self.start("flash", "-q", "-c", self.channel(), image)
+            cut = bool(device.wait_for(f"^(power cut in flash operation {n}$)|^self-test: passed, ota_1")[1])
+            flash.kill(signal.SIGINT)  # so that it need not wait for a status that will not come
+            self.assertIn(flash.finish().code, (0, 1))
+        if cut:
+            self.assertEqual(device.finish().code, 0)
+        device.finish_now()
+        told = json.loads(self.run_tool("info", "--json", path).out)["boot"]
+        self.assertIn(told["slot"], ("ota_0", "ota_1"))
+        app = "e2e old" if told["slot"] == "ota_0" else "e2e new"
+        device = self.assert_runs(device, told["slot"], app)
+        other = "ota_1" if told["slot"] == "ota_0" else "ota_0"
+        self.assert_updates(device, other, "e2e again", self.image("again"))
+        self.stop(device)
+        path.unlink()
+        return cut, told["slot"]
+
+    def test_power_cuts(self):
+        image = self.image("new", 4048)  # 16 pages
+        outcomes = {}
+        for n in (1, 3, 4, 5, 12, 19, 20, 21, 22, 23, 24, 25, 26, 27):
+            with self.subTest(n):
+                cut, outcomes[n] = self.cut(image, n)
+                if not cut:
+                    break
+        self.assertFalse(cut)  # the last one was behind the last operation
+        before = [slot for n, slot in outcomes.items() if n <= 3 + 16]  # the start of the old one, and the pages
+        self.assertEqual(set(before), {"ota_0"})
+        self.assertEqual(outcomes[n], "ota_1")  # between: one on trial that loses its power goes back to the old one
+
+    def test_a_device_without_power_says_nothing(self):
+        path = self.create(self.image("old"))
+        device = self.start("device", "--flash", path, "-c", self.channel(), "--cut-power", "10")
+        device.wait_for("^listening")
+        bus = self.raw()
+        flash = self.start("flash", "-q", "-c", self.channel(), self.image("new", self.LENGTH))
+        device.wait_for("^power cut in flash operation 10$")
+        self.assert_fails(flash.finish(), 1, "the device stopped answering")
+        frames = bus.frames_until(lambda i, d: i == 0x7E0 and d[0] >> 4 == raw_bus.FIRST, "first frame")
+        while bus.frames:
+            frames.append(bus.frames.pop(0))
+        self.assertNotIn(b"\x07OT", [d[:3] for i, d in frames if i == 0x7E8])
+
+    def test_power_cuts_while_starting(self):
+        path = self.create()
+        for n in (1, 2, 3):
+            done = self.run_tool("device", "--flash", path, "-c", self.channel(), "--cut-power", n)
+            self.assertEqual((done.code, done.err), (0, ""))
+            self.assertEqual(done.out.splitlines()[-1], f"power cut in flash operation {n}")
+        device = self.device(path)
+        self.assertIn("running partition: ota_0", self.stop(device))
+
     # --- The bus ---
 
     def hub(self):
