@@ -110,6 +110,14 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
             }
         break;
     case FLASHER_OVERFLOW:
+        if (f->answered) {
+            snprintf(
+                text, cap,
+                "the device refused to go on (flow control OVFLW) after %u of %u bytes: it knows of no transfer any "
+                "more. Did it restart? It runs what it ran; start again",
+                sent, f->len);
+            break;
+        }
         out.code = EXIT_REFUSED;
         snprintf(
             text, cap,
