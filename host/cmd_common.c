@@ -1,6 +1,7 @@
 // cmd_common.c - what the commands share: see command.h.
 // SPDX-License-Identifier: Apache-2.0
 #include "command.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -79,7 +80,7 @@ uint8_t *command_read_file(const char *path, uint32_t *len, char *error, size_t 
 
 // --- Progress ---
 
-enum { BAR_MAX = 40, REDRAW_US = 100000 };
+enum { BAR_MIN = 5, BAR_MAX = 40, REDRAW_US = 100000, NAME_CAP = ESCAPE_CAP(256) + 3 };
 
 void progress_begin(progress_t *p, bool json, const char *what, uint32_t total, usec_t now)
 {
@@ -94,26 +95,49 @@ static unsigned terminal_width(void)
     return (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) ? size.ws_col : 80;
 }
 
+// The last `columns` columns of `text`, which is harmless: "..." for what is cut. Fewer than 4: "".
+static const char *tail_of(const char *text, size_t used, size_t columns, char out[NAME_CAP])
+{
+    const bool whole = used <= columns;
+    size_t skip = whole ? 0 : used - columns + 3;
+    if (!whole && columns < 4) return "";
+    for (; skip > 0; skip--)
+        text += utf8_next(text, strlen(text));
+    snprintf(out, NAME_CAP, "%s%s", whole ? "" : "...", text);
+    return out;
+}
+
+// name [#####.....]  50%  32/64 KiB  51.0 kB/s  1 s left
+// What does not fit goes: first the name's beginning, then the name, the figures, the bar. The
+// last column stays free, because some terminals begin a new line when it is written.
 static void draw_bar(const progress_t *p, uint32_t done, double seconds)
 {
-    char right[80];
+    char safe[ESCAPE_CAP(256)], name[NAME_CAP], right[100];
     const double rate = (seconds > 0) ? done / seconds : 0;
     const double left = (rate > 0) ? (p->total - done) / rate : 0;
-    const int right_len = snprintf(right, sizeof right, " %3u%%  %u/%u KiB  %.1f kB/s  %.0f s left",
-                                   (unsigned)(100.0 * done / p->total), done / 1024,
-                                   p->total / 1024, rate / 1000, left);
-    const unsigned width = terminal_width();
-    const unsigned taken = (unsigned)(strlen(p->what) + (size_t)right_len + 4);
-    const unsigned bar = (width > taken) ? (unsigned)smaller(width - taken, BAR_MAX) : 0;
-    fprintf(stderr, "\r%s ", p->what);
-    if (bar >= 5) {
-        const unsigned filled = (unsigned)((uint64_t)bar * done / p->total);
+    const size_t columns = terminal_width() - 1;
+    const int percent_len =
+        snprintf(right, sizeof right, " %3u%%", (unsigned)(100.0 * done / p->total));
+    size_t right_len = (size_t)percent_len;
+    right_len += (size_t)snprintf(right + percent_len, sizeof right - (size_t)percent_len,
+                                  "  %u/%u KiB  %.1f kB/s  %.0f s left", done / 1024,
+                                  p->total / 1024, rate / 1000, left);
+    if (columns < right_len + BAR_MIN + 2) right_len = (size_t)percent_len;
+    const size_t taken = right_len + BAR_MIN + 2 + 1; // and the space behind the name
+    const char *slash = strrchr(p->what, '/');
+    const size_t used = escape_text(slash ? slash + 1 : p->what, safe, sizeof safe);
+    const char *what = tail_of(safe, used, columns > taken ? columns - taken : 0, name);
+    const size_t what_len = what[0] ? smaller(used, columns - taken) + 1 : 0;
+    fprintf(stderr, "\r%s%s", what, what[0] ? " " : "");
+    if (columns >= what_len + right_len + BAR_MIN + 2) {
+        const size_t bar = smaller(columns - what_len - right_len - 2, BAR_MAX);
+        const size_t filled = (size_t)((uint64_t)bar * done / p->total);
         putc('[', stderr);
-        for (unsigned i = 0; i < bar; i++)
+        for (size_t i = 0; i < bar; i++)
             putc(i < filled ? '#' : '.', stderr);
         putc(']', stderr);
     }
-    fprintf(stderr, "%s\033[K", right);
+    fprintf(stderr, "%.*s\033[K", (int)smaller(right_len, columns), right);
     fflush(stderr);
 }
 

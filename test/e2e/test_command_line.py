@@ -267,6 +267,30 @@ class CommandLine(harness.TestCase):
             text += piece
         return process.finish().code, text.decode()
 
+    def test_progress_on_a_terminal_is_a_bar_that_fits(self):
+        device = self.new_device(self.image("old"), bitrate=250000)
+        slot = 1
+        for columns in (200, 80, 40, 20, 10, 3):
+            with self.subTest(columns):
+                image = self.file(f"with a long name, which is cut, prüfe {columns}.bin",
+                                  esp.build_image(f"{columns}", 8000))
+                code, text = self.on_terminal(image, columns)
+                self.assertEqual(code, 0, text)
+                text = text.replace("\r\n", "\n")
+                bars = [bar for line in text.split("\n") for bar in line.split("\r")[1:]]
+                self.assertGreater(len(bars), 2)
+                for bar in bars:
+                    shown = re.sub(r"\x1B\[\d*[A-Z]", "", bar)
+                    self.assertNotIn("\x1B", shown)
+                    self.assertLess(len(shown), columns)  # the last column stays free, else some terminals wrap
+                    if columns >= 80:
+                        self.assertRegex(shown, r"\[#*\.*\] +\d+%")
+                    if columns >= 10:
+                        self.assertRegex(shown, r"\d+%")
+                self.assertTrue(text.endswith("\n"))
+                self.assert_confirms(device, f"ota_{slot}", f"e2e {columns}")
+                slot = 1 - slot
+
     def test_no_bar_when_it_is_not_wanted(self):
         device = self.new_device(self.image("old"), bitrate=250000)
         code, text = self.on_terminal(self.image("1"), 80, "--quiet")
