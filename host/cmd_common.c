@@ -1,6 +1,7 @@
 // cmd_common.c - what the commands share: see command.h.
 // SPDX-License-Identifier: Apache-2.0
 #include "command.h"
+#include "receiver.h" // the result codes of the status message
 #include "utf8.h"
 
 #include <errno.h>
@@ -23,6 +24,48 @@ int command_usage(options_result_t result, const char *usage, const char *error,
     return command_fail(EXIT_USAGE, "%.*s: %s; isotp-ota %.*s --help shows how", (int)name_len,
                         name, error, (int)name_len, name);
 }
+
+// --- What the device says ---
+
+static const struct {
+    uint8_t result;
+    int exit_code;
+    const char *text;
+} results[] = {
+    { RECEIVER_NOT_AN_IMAGE, EXIT_REFUSED, "this is not an ESP application image" },
+    { RECEIVER_WRONG_CHIP, EXIT_REFUSED, "the image is for another chip" },
+    { RECEIVER_WRONG_REVISION, EXIT_REFUSED, "the image is for another revision of the chip" },
+    { RECEIVER_BAD_STRUCTURE, EXIT_REFUSED, "the image's segments make no sense" },
+    { RECEIVER_TOO_LARGE, EXIT_REFUSED, "the image is larger than the slot" },
+    { RECEIVER_NO_DESCRIPTOR, EXIT_REFUSED, "the image has no application descriptor" },
+    { RECEIVER_NO_DIGEST, EXIT_REFUSED,
+      "the image has no SHA-256 appended, so damage could go unnoticed" },
+    { RECEIVER_BAD_CHECKSUM, EXIT_REFUSED, "the image is damaged: wrong checksum" },
+    { RECEIVER_BAD_DIGEST, EXIT_REFUSED, "the image is damaged: wrong SHA-256" },
+    { RECEIVER_INCOMPLETE, EXIT_REFUSED, "the image is incomplete" },
+    { RECEIVER_BROKEN, EXIT_FAILED,
+      "a message was not completed: frames were lost, or two hosts are sending" },
+    { RECEIVER_SILENT, EXIT_FAILED, "nothing came for 10 s" },
+    { RECEIVER_EXCESS, EXIT_FAILED, "more bytes came than were announced" },
+    { RECEIVER_OVERRUN, EXIT_FAILED, "bytes came faster than allowed" },
+    { RECEIVER_FLASH, EXIT_FAILED, "its flash failed" },
+    { RECEIVER_UNCONFIRMED, EXIT_REFUSED,
+      "the firmware it runs is not confirmed yet, and the other slot is its only fallback; restart it first" },
+    { RECEIVER_EXHAUSTED, EXIT_FAILED, "its boot record cannot count any further" },
+    { RECEIVER_CRYPTO, EXIT_FAILED, "its hash library failed" },
+};
+
+const char *command_result(uint8_t result, int *exit_code)
+{
+    for (size_t i = 0; i < sizeof results / sizeof results[0]; i++) {
+        if (results[i].result != result) continue;
+        *exit_code = results[i].exit_code;
+        return results[i].text;
+    }
+    return NULL;
+}
+
+// --- Command lines and files ---
 
 const char *command_app(const esp_image_t *image, char text[COMMAND_APP_CAP])
 {

@@ -80,8 +80,9 @@ static const char *result_text(const receiver_t *r, char *text, size_t cap)
         esp_text_image_why(&r->ota.image, text, cap);
         return text;
     }
-    snprintf(text, cap, "result 0x%02X", (unsigned)r->result);
-    return text;
+    int exit_code;
+    const char *known = command_result((uint8_t)r->result, &exit_code);
+    return known ? known : "reason unknown";
 }
 
 static void print_events(const device_t *d, unsigned events)

@@ -6,42 +6,11 @@
 #include "esp_text.h"
 #include "flasher.h"
 #include "json_out.h"
-#include "receiver.h" // the result codes of the status message
 
 #include <stdarg.h>
 #include <stdlib.h>
 
 MACHINE_VERBS(flasher);
-
-// --- What the device says ---
-
-static const struct {
-    uint8_t result;
-    int exit_code;
-    const char *text;
-} results[] = {
-    { RECEIVER_NOT_AN_IMAGE, EXIT_REFUSED, "this is not an ESP application image" },
-    { RECEIVER_WRONG_CHIP, EXIT_REFUSED, "the image is for another chip" },
-    { RECEIVER_WRONG_REVISION, EXIT_REFUSED, "the image is for another revision of the chip" },
-    { RECEIVER_BAD_STRUCTURE, EXIT_REFUSED, "the image's segments make no sense" },
-    { RECEIVER_TOO_LARGE, EXIT_REFUSED, "the image is larger than the slot" },
-    { RECEIVER_NO_DESCRIPTOR, EXIT_REFUSED, "the image has no application descriptor" },
-    { RECEIVER_NO_DIGEST, EXIT_REFUSED,
-      "the image has no SHA-256 appended, so damage could go unnoticed" },
-    { RECEIVER_BAD_CHECKSUM, EXIT_REFUSED, "the image is damaged: wrong checksum" },
-    { RECEIVER_BAD_DIGEST, EXIT_REFUSED, "the image is damaged: wrong SHA-256" },
-    { RECEIVER_INCOMPLETE, EXIT_REFUSED, "the image is incomplete" },
-    { RECEIVER_BROKEN, EXIT_FAILED,
-      "a message was not completed: frames were lost, or two hosts are sending" },
-    { RECEIVER_SILENT, EXIT_FAILED, "nothing came for 10 s" },
-    { RECEIVER_EXCESS, EXIT_FAILED, "more bytes came than were announced" },
-    { RECEIVER_OVERRUN, EXIT_FAILED, "bytes came faster than allowed" },
-    { RECEIVER_FLASH, EXIT_FAILED, "its flash failed" },
-    { RECEIVER_UNCONFIRMED, EXIT_REFUSED,
-      "the firmware it runs is not confirmed yet, and the other slot is its only fallback; restart it first" },
-    { RECEIVER_EXHAUSTED, EXIT_FAILED, "its boot record cannot count any further" },
-    { RECEIVER_CRYPTO, EXIT_FAILED, "its hash library failed" },
-};
 
 // --- flash and send ---
 
@@ -72,6 +41,7 @@ __attribute__((format(printf, 2, 3))) static outcome_t outcome(int code, const c
 static outcome_t explain(const flasher_t *f, const bus_options_t *o)
 {
     outcome_t out = { .code = EXIT_FAILED };
+    const char *why;
     char *text = out.text;
     const size_t cap = sizeof out.text;
     const uint32_t sent = flasher_progress(f);
@@ -101,13 +71,11 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
         snprintf(text, cap,
                  "the device failed for a reason that this version does not know (0x%02X)",
                  f->result);
-        for (size_t i = 0; i < sizeof results / sizeof results[0]; i++)
-            if (results[i].result == f->result) {
-                out.code = results[i].exit_code;
-                snprintf(text, cap, "%s after %u bytes: %s. It runs what it ran",
-                         out.code == EXIT_REFUSED ? "refused by the device" : "the device gave up",
-                         f->received, results[i].text);
-            }
+        why = command_result(f->result, &out.code);
+        if (why)
+            snprintf(text, cap, "%s after %u bytes: %s. It runs what it ran",
+                     out.code == EXIT_REFUSED ? "refused by the device" : "the device gave up",
+                     f->received, why);
         break;
     case FLASHER_OVERFLOW:
         if (f->answered) {

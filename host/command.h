@@ -37,6 +37,10 @@ int command_fail(int code, const char *format, ...) __attribute__((format(printf
 enum { COMMAND_APP_CAP = ESCAPE_CAP(66) };
 const char *command_app(const esp_image_t *image, char text[COMMAND_APP_CAP]);
 
+/// What a status message's result means, of the device; NULL: no such result. The exit code that it
+/// deserves.
+const char *command_result(uint8_t result, int *exit_code);
+
 /// After options_parse(): prints the help or the error. Returns the exit code, or -1: go on.
 int command_usage(options_result_t result, const char *usage, const char *error,
                   const option_t *options, size_t count);
