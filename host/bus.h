@@ -4,9 +4,9 @@
 //     char error[256];
 //     const bus_cfg_t cfg = { .channel = "virtual:demo?bitrate=500000" };
 //     bus_t *bus = bus_open(&cfg, error, sizeof error);
-//     if (!bus) ...                   // error holds one line
-//     if (bus_send(bus, &frame)) ...  // taken; BUS_SENT reports when it has left
-//     while ((event = bus_recv(bus, &frame)) != BUS_NONE) ...
+//     if (!bus) fail(error); // one line
+//     if (!bus_send(bus, &frame)) ask_later(); // else taken: BUS_SENT reports when it has left
+//     while ((event = bus_recv(bus, &in)) != BUS_NONE) handle(event, &in);
 //
 // Threads: none inside, one caller at a time. Nothing here blocks but bus_open() (at most a second)
 // and, while the bus is gone, the calls after BUS_DOWN: every 100 ms one of them tries to open it

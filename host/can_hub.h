@@ -1,8 +1,7 @@
 // can_hub.h - the process behind a virtual bus: it is the wire between the nodes.
 // SPDX-License-Identifier: Apache-2.0
 //
-//     listener = a SOCK_SEQPACKET socket, bound, not yet listening
-//     if (fork() == 0) can_hub_run(listener);
+//     if (fork() == 0) can_hub_run(listener); // a SOCK_SEQPACKET socket, bound, not yet listening
 //
 // Threads: none. Memory: 1.2 MB for each node that does not read, from malloc. Time: runs until the
 // last node left.

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Channel: the name of a network interface that is up. Its bit rate is set with `ip link`, which
-// needs privileges that a program should not have; a rate in the configuration is therefore
-// ignored.
+// needs privileges that a program should not have;
+// a rate in the configuration is therefore ignored.
 #ifndef CAN_SOCKETCAN_H
 #define CAN_SOCKETCAN_H
 

@@ -5,8 +5,8 @@
 //
 // Whoever opens the bus first starts its hub (can_hub.h), a process that ends by itself when the
 // last node has left. With a bit rate the bus takes the time that a wire takes; the first to name
-// one sets it for all, and to name another is then an error. Without one frames are delivered at
-// once.
+// one sets it for all, and to name another is then an error.
+// Without one frames are delivered at once.
 //
 // Anyone else can take part: connect a SOCK_SEQPACKET socket to the abstract address
 // "isotp-ota/UID/NAME" (the user id in decimal, no 0 byte at the end), send and receive struct

@@ -102,19 +102,23 @@ static void print_events(const device_t *d, unsigned events)
     fflush(stdout);
 }
 
-static int serve(device_t *d, bus_t *bus, const device_options_t *o)
+static int serve(device_t *d, bus_t **bus, const device_options_t *o)
 {
     const machine_t machine = device_machine(d);
     const char *channel = o->bus.bus.channel ? o->bus.bus.channel : getenv("CAN_CHANNEL");
+    char error[256];
     printf("listening on %s: %X, answering on %X\n", channel, o->bus.host_id.id,
            o->bus.device_id.id);
     fflush(stdout);
     while (!drive_stopped()) {
-        const unsigned events = drive(bus, &machine, USEC_NEVER);
+        const unsigned events = drive(*bus, &machine, USEC_NEVER);
         if (d->file.cut) return EXIT_DONE;
         print_events(d, events);
         if (!(events & RECEIVER_RESTART)) continue;
         printf("restarting\n");
+        bus_close(*bus); // as with a chip that is reset: what its CAN controller still held is gone
+        *bus = bus_open(&o->bus.bus, error, sizeof error);
+        if (!*bus) return command_fail(EXIT_NO_ANSWER, "%s", error);
         const int code = boot(d);
         if (code != EXIT_DONE || d->file.cut) return code;
     }
@@ -225,7 +229,7 @@ static int run(const device_options_t *o, uint16_t chip_id)
         drive_catch_signals();
         printf("simulated %s\n", esp_text_chip(device.chip.id));
         code = boot(&device);
-        if (code == EXIT_DONE && !device.file.cut) code = serve(&device, bus, o);
+        if (code == EXIT_DONE && !device.file.cut) code = serve(&device, &bus, o);
         if (device.file.cut) printf("power cut in flash operation %u\n", device.file.operation);
     }
     bus_close(bus);

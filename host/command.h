@@ -114,8 +114,8 @@ isotp_cfg_t command_isotp(const bus_options_t *o, bool device);
 /// Reads a whole file; free() it. NULL: `error` says why, without the path.
 uint8_t *command_read_file(const char *path, uint32_t *len, char *error, size_t cap);
 
-/// Progress of a transfer: a bar on a terminal, a line every tenth otherwise, JSON lines with
-/// `json`.
+/// Progress of a transfer: a bar on a terminal, a line every tenth otherwise,
+/// JSON lines with `json`.
 typedef struct {
     bool json, terminal, shown;
     const char *what;

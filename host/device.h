@@ -1,10 +1,11 @@
 // device.h - a simulated ESP32: bootloader, application and receiver over a flash file.
 // SPDX-License-Identifier: Apache-2.0
 //
-//     if (!device_open(&d, &cfg, error, sizeof error)) ...
-//     while (device_start(&d) <= DEVICE_RUNS_CONFIRMED) { // serve it until RECEIVER_RESTART
-//         const machine_t machine = device_machine(&d);
-//         while (!(drive(bus, &machine, USEC_NEVER) & RECEIVER_RESTART)) ...
+//     if (!device_open(&d, &cfg, error, sizeof error)) fail(error);
+//     const machine_t machine = device_machine(&d);
+//     while ((start = device_start(&d)) != DEVICE_NO_IMAGE && start != DEVICE_POWER_CUT) {
+//         if (start == DEVICE_REJECTED) continue; // it failed its self-test and restarts
+//         while (!d.file.cut && !(drive(bus, &machine, USEC_NEVER) & RECEIVER_RESTART)) continue;
 //     }
 //     device_close(&d);
 #ifndef DEVICE_H

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     uint16_t chip_id;
-//     if (!esp_text_find_chip("esp32c3", &chip_id)) ...
+//     if (!esp_text_find_chip("esp32c3", &chip_id)) fail("no such chip");
 //     printf("%s: %s\n", esp_text_chip(chip_id), esp_text_image_err(err));
 //
 // Threads: pure functions. Memory: strings are constant unless the caller gives a buffer.
@@ -59,8 +59,7 @@ void esp_text_subtypes(uint8_t type, char *text, size_t cap);
 
 // --- otadata ---
 
-/// "new", "pending", "valid", "invalid", "aborted", "undefined"; any other number is "undefined"
-/// too.
+/// "new", "pending", "valid", "invalid", "aborted"; for any other number "undefined".
 const char *esp_text_state(uint32_t state);
 
 #endif

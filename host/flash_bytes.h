@@ -4,7 +4,7 @@
 //     flash_bytes_t bytes;
 //     flash_t flash;
 //     flash_bytes_init(&bytes, data, len, &flash);
-//     esp_partition_verify(&flash, &crypto, ESP_PARTITION_TABLE_AT, &count);
+//     const int err = flash.read(flash.ctx, 0x8000, entry, sizeof entry);
 //
 // Threads: none inside. Memory: the caller's.
 #ifndef FLASH_BYTES_H
@@ -20,8 +20,8 @@ typedef struct {
     uint32_t len;
 } flash_bytes_t;
 
-/// Fills in `out`: a flash of `len` bytes, a multiple of FLASH_BYTES_SECTOR. Borrows `bytes` and
-/// `p`. Writing to it fails.
+/// Fills in `out`: a flash of `len` bytes, a multiple of FLASH_BYTES_SECTOR. Writing to it fails.
+/// Borrows `bytes` and `p`.
 void flash_bytes_init(flash_bytes_t *bytes, const uint8_t *p, uint32_t len, flash_t *out);
 
 /// The same for bytes that may be written: programming clears bits, erasing sets a sector to 0xFF.

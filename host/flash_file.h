@@ -1,8 +1,8 @@
 // flash_file.h - a file that behaves like a NOR flash: the simulated device's memory.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every operation is in the file when it returns, so that killing the process is like cutting the
-// power.
+// Every operation is in the file when it returns, so that killing the process is like cutting
+// the power.
 #ifndef FLASH_FILE_H
 #define FLASH_FILE_H
 

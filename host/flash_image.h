@@ -5,7 +5,7 @@
 //                                     .app_len = len, .chip_id = ESP_IMAGE_ANY_CHIP };
 //     uint32_t size;
 //     uint8_t *flash = flash_image_build(&cfg, &size, error, sizeof error);
-//     if (!flash) ... // error holds one line
+//     if (!flash) fail(error); // one line
 //     free(flash);
 //
 // Threads: none inside. Memory: the result is allocated, the caller frees it.

@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     uint8_t *bytes = flasher_wrap(FLASHER_HEADER, image, len, &total);
-//     flasher_init(&f, &cfg, bytes, total, now());
-//     ... drive it (drive.h) until an event ...
-//     if (events & FLASHER_FAILED) explain(f.why, f.result);
+//     if (!bytes) fail("out of memory");
+//     flasher_init(&f, &cfg, bytes, total, drive_now());
+//     const machine_t machine = MACHINE(flasher, &f); // drive.h, after MACHINE_VERBS(flasher)
+//     if (drive(bus, &machine, USEC_NEVER) & FLASHER_FAILED) explain(f.why, f.result);
+//     free(bytes);
 //
 // Threads: none inside. Memory: flasher_t, the caller's. Time: constant per call.
 #ifndef FLASHER_H
@@ -37,10 +39,10 @@ enum { FLASHER_MESSAGE_LEN = 4095 }; // bytes a message; the last one is always 
 
 typedef struct {
     isotp_cfg_t isotp;
-    unsigned
-        attempts; // how often the first frame is sent before FLASHER_NO_ANSWER: a device may be starting
-    usec_t status_timeout; // from the last frame to the status message: the device writes and
-                           // verifies meanwhile
+    /// How often the first frame is sent before FLASHER_NO_ANSWER: a device may be starting.
+    unsigned attempts;
+    /// From the last frame to the status message: the device writes and verifies meanwhile.
+    usec_t status_timeout;
 } flasher_cfg_t;
 
 #define FLASHER_STATUS_TIMEOUT  (30000 * USEC_MS)

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     info_t *info = info_open(bytes, len, &crypto, error, sizeof error);
-//     if (!info) ... // error holds one line: what the file is not
+//     if (!info) fail(error);  // one line: what the file is not
 //     info_text(info, stdout); // or info_json()
 //     info_close(info);
 //
@@ -65,8 +65,8 @@ typedef struct {
 
 enum { INFO_ERROR_CAP = 320 };
 
-/// Recognises and examines the bytes, which it borrows until info_close(). NULL: `error` holds one
-/// line.
+/// Recognises and examines the bytes, which it borrows until info_close().
+/// NULL: `error` holds one line.
 info_t *info_open(const uint8_t *p, size_t len, const crypto_t *crypto, char *error, size_t cap);
 void info_close(info_t *info); // NULL is fine
 

@@ -5,10 +5,10 @@
 //     char error[PARTITION_CSV_ERROR_CAP];
 //     const partition_csv_cfg_t cfg = { .crypto = &crypto };
 //     if (!partition_csv_parse(&cfg, text, len, table, error, sizeof error))
-//         ... // error holds "line 3: ..."
+//         fail(error); // "line 3: ..."
 //
-// Gives the tool's table, byte for byte, or an error where it gives one. Not there: extra subtypes
-// from a build.
+// Gives the tool's table, byte for byte, or an error where it gives one.
+// Not there: extra subtypes from a build.
 //
 // Threads: none inside. Memory: allocated and freed within the call. The environment's variables
 // are read: $NAME in a file stands for one, as in ESP-IDF.

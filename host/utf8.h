@@ -1,8 +1,9 @@
 // utf8.h - text from files: decoding to UTF-8, white space, line ends.
 // SPDX-License-Identifier: Apache-2.0
 //
-//     char *text = utf8_decode(bytes, len); // NULL: not text
-//     ...
+//     char *text = utf8_decode(bytes, len);
+//     if (!text) fail("not text");
+//     puts(utf8_trim(text));
 //     free(text);
 //
 // Threads: none inside. Memory: utf8_decode() allocates, the caller frees.
@@ -15,7 +16,7 @@
 /// mark. NULL when the bytes are not valid, hold a NUL character, or memory is short.
 char *utf8_decode(const void *bytes, size_t len);
 
-/// Bytes of the character that `text` begins with (1..4), 0 when there is no valid one within `len`.
+/// Bytes of the character that `text` begins with (1..4), 0: there is no valid one within `len`.
 size_t utf8_next(const char *text, size_t len);
 
 /// Bytes of the white space at `p`, 0 when there is none. Line ends are white space.

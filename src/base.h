@@ -27,8 +27,7 @@ static inline usec_t sooner(usec_t a, usec_t b) { return (a < b) ? a : b; }
 
 static inline usec_t later(usec_t a, usec_t b) { return (a > b) ? a : b; }
 
-// --- Wire and flash formats: bytes in, integers out; no casts, any alignment, either endianness
-// ---
+// --- Wire and flash formats: bytes in, integers out, no casts; any alignment and endianness ---
 
 static inline uint16_t load_le16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 

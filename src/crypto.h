@@ -1,5 +1,12 @@
 // crypto.h - the hashes the core needs, provided by the port (ports/psa: any PSA Crypto library).
 // SPDX-License-Identifier: Apache-2.0
+//
+//     bool ok = crypto.start(crypto.ctx, CRYPTO_SHA256);
+//     while (ok && (len = read_piece(&data)) > 0) ok = crypto.update(crypto.ctx, data, len);
+//     if (ok) ok = crypto.finish(crypto.ctx, digest); // false: `digest` means nothing
+//
+// Threads: none inside; one caller and one running hash at a time. Memory: the port's.
+// Time: linear in the bytes given; each call blocks until it is done.
 #ifndef CRYPTO_H
 #define CRYPTO_H
 
@@ -7,8 +14,7 @@
 
 typedef enum {
     CRYPTO_SHA256, // 32 bytes: images
-    CRYPTO_MD5,    // 16 bytes: ESP-IDF's partition table record, an error check, not a security
-                   // measure
+    CRYPTO_MD5,    // 16 bytes: ESP-IDF's partition table record; finds errors, not attacks
 } crypto_hash_t;
 
 enum { CRYPTO_SHA256_LEN = 32, CRYPTO_MD5_LEN = 16 };

@@ -1,17 +1,17 @@
 // esp_chip.h - what the image checks must know of Espressif's chips: their memory and MMU.
 // SPDX-License-Identifier: Apache-2.0
 //
-//     if (esp_chip_region(5, 0x40380020) == ESP_CHIP_IRAM) ... // 5 is the ESP32-C3, see
-//     esp_image_t.chip_id
+//     const uint16_t esp32_c3 = 5; // numbered as in esp_image_t.chip_id
+//     const bool is_code = esp_chip_region(esp32_c3, 0x40380020) == ESP_CHIP_IRAM;
 //
-// Threads: pure functions. Memory: none. Time: a look through about 50 table rows.
+// Threads: pure functions. Memory: none. Time: a look through about 40 table rows.
 #ifndef ESP_CHIP_H
 #define ESP_CHIP_H
 
 #include "base.h"
 
-/// Kinds of memory that an application can be loaded to. Memory for both code and data counts as
-/// code.
+/// Kinds of memory that an application can be loaded to.
+/// Memory for both code and data counts as code.
 typedef enum {
     ESP_CHIP_NOWHERE, // none of these, or an unknown chip
     ESP_CHIP_DROM,    // flash, mapped for data

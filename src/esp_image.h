@@ -1,11 +1,14 @@
 // esp_image.h - parses and verifies an ESP-IDF application image, as its bytes arrive.
 // SPDX-License-Identifier: Apache-2.0
 //
-//     const esp_image_cfg_t cfg = { .chip_id = 5, .chip_rev = 3, .cap = size, .strict = true };
+//     const esp_image_cfg_t cfg = { .chip_id = 5, .chip_rev = 3, .efuse_rev = ESP_IMAGE_ANY_REV,
+//                                   .cap = slot_size, .strict = true };
 //     esp_image_t image;
+//     esp_image_err_t err = ESP_IMAGE_OK;
 //     esp_image_init(&image, &cfg, &crypto);
-//     while (more) err = esp_image_input(&image, data, len); // any pieces; stop at an error
-//     if (!err) err = esp_image_finish(&image);              // OK: the image is whole and right
+//     while (!err && (len = read_piece(&data)) > 0) // any pieces
+//         err = esp_image_input(&image, data, len);
+//     if (!err) err = esp_image_finish(&image); // OK: the image is whole and right
 //
 // Threads: none inside. Memory: the caller's, none besides. Time: linear in the bytes given.
 #ifndef ESP_IMAGE_H

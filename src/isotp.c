@@ -353,6 +353,7 @@ static isotp_events_t message_frame_left(isotp_t *tp, usec_t now)
 
 isotp_events_t isotp_sent(isotp_t *tp, usec_t now)
 {
+    if (tp->flight_count == 0 && tp->offer == OFFER_NONE) return ISOTP_NONE;
     if (tp->flight_count == 0) isotp_taken(tp, now);
     const bool was_fc = tp->flight & 1;
     tp->flight >>= 1;

@@ -1,24 +1,29 @@
 // isotp.h - ISO 15765-2 (ISO-TP): long messages over CAN frames, both ways at once, on one ID pair.
 // SPDX-License-Identifier: Apache-2.0
 //
-//     isotp_init(&tp, &cfg); // cfg = ISOTP_CFG_DEFAULT with the two IDs set
+//     isotp_init(&tp, &cfg); // cfg: ISOTP_CFG_DEFAULT with the two IDs set
 //     for (;;) {
-//         ev = got_frame ? isotp_input(&tp, &frame, now) : isotp_tick(&tp, now);
+//         isotp_events_t ev = isotp_tick(&tp, now());
+//         if (can_receive(&frame)) ev |= isotp_input(&tp, &frame, now());
 //         if (ev & ISOTP_RX_FAILED) forget_message(tp.rx.why);
 //         if (ev & ISOTP_RX_BEGIN) expect(tp.rx.len);
 //         if (ev & ISOTP_RX_DATA) store(tp.rx.at, tp.rx.data, tp.rx.data_len);
 //         if (ev & ISOTP_RX_END) handle_message();
-//         if (isotp_wanted(&tp) <= room()) isotp_proceed(&tp, 0, now);
-//         while ((out = isotp_output(&tp, now)) != NULL && can_send(out)) ev = isotp_sent(&tp, now);
-//         sleep_until(isotp_deadline(&tp)); // or a frame
+//         const uint32_t wanted = isotp_wanted(&tp);
+//         if (wanted > 0 && wanted <= room()) isotp_proceed(&tp, 0, now());
+//         while ((out = isotp_output(&tp, now())) && can_send(out)) ev |= isotp_sent(&tp, now());
+//         if (ev & (ISOTP_SENT | ISOTP_TX_FAILED)) release_message(); // of isotp_start()
+//         sleep_until(isotp_deadline(&tp)); // or a frame, or more room to receive or to send
 //     }
 //
 // A message is not collected here: its bytes are passed on frame by frame, so memory does not grow
-// with it. The receiver of those bytes (the sink) commands the flow control: after a First Frame and
-// after each block nothing more comes until isotp_proceed(); meanwhile the peer is told to WAIT.
+// with it. The receiver of those bytes (the sink) commands the flow control: after a First Frame
+// and after each block nothing more comes until isotp_proceed();
+// meanwhile the peer is told to WAIT.
 //
 // Classic CAN, normal addressing with 11- or 29-bit IDs. Clauses are those of ISO 15765-2:2016.
-// Threads: none inside; one caller at a time. Memory: isotp_t, the caller's. Time: constant per call.
+// Threads: none inside; one caller at a time. Memory: isotp_t, the caller's.
+// Time: constant per call.
 #ifndef ISOTP_H
 #define ISOTP_H
 
@@ -39,8 +44,7 @@ typedef unsigned isotp_events_t; // to be looked at in the order above
 /// Why a message failed: the standard's N_Result (9.3.4).
 typedef enum {
     ISOTP_OK = 0,
-    ISOTP_TIMEOUT_A,    // our own frame could not be sent within N_As (N_Ar): no bus, or nobody
-                        // acknowledges
+    ISOTP_TIMEOUT_A,    // our frame did not leave within N_As (N_Ar): no bus, nobody acknowledges
     ISOTP_TIMEOUT_BS,   // no flow control from the peer within N_Bs
     ISOTP_TIMEOUT_CR,   // no consecutive frame from the peer within N_Cr
     ISOTP_WRONG_SN,     // a frame was lost, repeated or out of order
@@ -55,15 +59,17 @@ typedef struct {
     bool ext;              // both are 29-bit identifiers
     bool pad;              // fill frames up to 8 bytes
     uint8_t pad_byte;      // with this; 0xCC causes few stuff bits
-    uint8_t stmin;     // the gap we ask for as receiver, in the standard's encoding: 0x00..0x7F ms,
-                       // 0xF1..0xF9 x 100 us
+    /// As receiver: the gap we ask for, as the standard codes it: 0x00..0x7F ms,
+    /// 0xF1..0xF9 x 100 us.
+    uint8_t stmin;
     uint8_t wft_max;   // N_WFTmax: how often in a row we say WAIT before we give the message up
     usec_t n_as, n_ar; // limit for one frame of ours to leave, as sender and as receiver
     usec_t n_bs, n_cr; // limits for the peer's next flow control, next consecutive frame
-    usec_t min_gap; // as sender: leave at least this between consecutive frames, whatever the peer
-                    // asks for
-    usec_t n_br; // how long we hold back a flow control before we say WAIT; keep n_br + n_ar < 0.9
-                 // x the peer's N_Bs
+    /// As sender: leave at least this between consecutive frames, whatever the peer asks for.
+    usec_t min_gap;
+    /// How long we hold back a flow control before we say WAIT.
+    /// Keep n_br + n_ar < 0.9 x the peer's N_Bs.
+    usec_t n_br;
 } isotp_cfg_t;
 
 /// The standard's defaults (Table 16), no padding, up to 28 s of WAIT.
@@ -111,8 +117,8 @@ typedef struct {
 /// Invariants: at <= len; at == len exactly in DRAIN. `deadline` is USEC_NEVER exactly when IDLE.
 typedef struct {
     isotp_tx_state_t state; // read
-    usec_t deadline; // SEND: when the frame is due, or once offered, when N_As is over; FLOW: N_Bs;
-                     // DRAIN: N_As
+    /// SEND: when the frame is due or, once offered, when N_As is over; FLOW: N_Bs; DRAIN: N_As.
+    usec_t deadline;
     const uint8_t *msg;
     uint32_t len;      // read
     uint32_t at;       // read: bytes handed to the driver
@@ -121,9 +127,8 @@ typedef struct {
     uint8_t left;      // frames until the next flow control, 0: none will come
     uint8_t sn;        // of the next frame
     uint8_t in_flight; // frames of messages that the driver has
-    bool
-        offered; // SEND: isotp_output() has shown the frame; the wait for the driver counts as N_As
-    bool gap_open; // SEND: the gap starts when the frame in flight is confirmed
+    bool offered;      // SEND: isotp_output() has shown the frame; N_As counts the wait from then
+    bool gap_open;     // SEND: the gap starts when the frame in flight is confirmed
 } isotp_tx_t;
 
 typedef struct {
@@ -139,8 +144,8 @@ typedef struct {
 /// Starts a channel. Borrows cfg for its whole life.
 void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg);
 
-/// A frame came in. Frames with other IDs are ignored, so are malformed and unexpected ones
-/// (9.8.3).
+/// A frame came in. Frames with other IDs are ignored,
+/// so are malformed and unexpected ones (9.8.3).
 isotp_events_t isotp_input(isotp_t *tp, const can_frame_t *frame, usec_t now);
 
 /// What to send now, or NULL. Stays the same until isotp_sent(), isotp_taken() or another call
@@ -174,9 +179,9 @@ uint32_t isotp_wanted(const isotp_t *tp);
 /// senders believe the first one only.
 void isotp_proceed(isotp_t *tp, uint8_t block_size, usec_t now);
 
-/// The sink does not want the rest of the message: OVFLW directly after its First Frame; later the
-/// standard has no word for it, and the peer runs into its N_Bs. Ends the reception without a
-/// report.
+/// The sink does not want the rest of the message: OVFLW directly after its First Frame; later
+/// the standard has no word for it, and the peer runs into its N_Bs.
+/// Ends the reception without a report.
 void isotp_refuse(isotp_t *tp, usec_t now);
 
 #endif

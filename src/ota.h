@@ -1,15 +1,15 @@
 // ota.h - the update engine: an image into the slot that does not run, verified, made to boot.
 // SPDX-License-Identifier: Apache-2.0
 //
-//     ota_init(&ota, &cfg); // cfg: flash, layout, which slot runs
-//     err = ota_begin(&ota, size_or_0);
-//     while (at < len && !err) {
+//     ota_init(&ota, &cfg); // cfg: flash, hash, layout, which slot runs, which chip this is
+//     ota_err_t err = ota_begin(&ota, size_or_0);
+//     while (!err && at < len) {
 //         at += ota_write(&ota, data + at, len - at); // takes what it has room for
 //         err = ota_step(&ota);                       // one flash operation at most
 //     }
-//     ota_finish(&ota); // the rest is written, then the whole image read back and verified
-//     while (ota_busy(&ota)) err = ota_step(&ota);
-//     if (!err) err = ota_activate(&ota); // it boots next
+//     if (!err) err = ota_finish(&ota); // to do: write the rest, read back and verify everything
+//     while (!err && ota_busy(&ota)) err = ota_step(&ota);
+//     if (!err) err = ota_activate(&ota); // it boots next; the new firmware calls ota_confirm()
 //
 // Nothing is erased before the first 288 bytes were judged. A sector is erased only when it is not
 // blank, one step ahead of the data. Until ota_activate() the device boots what it booted before,
@@ -32,8 +32,7 @@ typedef enum {
     OTA_ERR_TOO_LARGE,   // it does not fit the slot
     OTA_ERR_INCOMPLETE,  // it ended before its own length
     OTA_ERR_FLASH,       // the flash failed: ota_t.flash_err is the port's code
-    OTA_ERR_UNCONFIRMED, // the running application is not confirmed yet; the other slot is its only
-                         // fallback
+    OTA_ERR_UNCONFIRMED, // what runs is not confirmed yet: the other slot is its only fallback
     OTA_ERR_EXHAUSTED,   // the boot record's sequence numbers are used up
 } ota_err_t;
 
@@ -58,8 +57,8 @@ typedef enum {
 
 enum { OTA_PAGE = 256, OTA_BUF = 512 };
 
-/// Invariants: slot content below `at` is written; `fill` bytes at `at` wait in `buf`; at + fill <=
-/// slot size. Sectors below `erased` are blank from `at` on.
+/// Invariants: slot content below `at` is written; `fill` bytes at `at` wait in `buf`;
+/// at + fill <= slot size. Sectors below `erased` are blank from `at` on.
 typedef struct {
     const ota_cfg_t *cfg;
     ota_phase_t phase; // read
@@ -82,15 +81,15 @@ void ota_init(ota_t *o, const ota_cfg_t *cfg);
 ota_err_t ota_begin(ota_t *o, uint32_t size);
 
 /// Takes up to `len` bytes and returns how many: all, unless a flash operation is due first
-/// (ota_step()). Bytes behind the image's own end (padding, a signature) are stored as well. 0
-/// after an error.
+/// (ota_step()); 0 after an error. Bytes behind the image's own end (padding, a signature) are
+/// stored as well.
 size_t ota_write(ota_t *o, const void *data, size_t len);
 
 /// True once the image is complete by its own header.
 bool ota_complete(const ota_t *o);
 
-/// No more data will come: starts writing the rest and verifying everything. OTA_ERR_INCOMPLETE if
-/// there is too little.
+/// No more data will come: starts writing the rest and verifying everything.
+/// OTA_ERR_INCOMPLETE if there is too little.
 ota_err_t ota_finish(ota_t *o);
 
 /// True when ota_step() has something to do.
@@ -99,8 +98,8 @@ bool ota_busy(const ota_t *o);
 /// Does one bounded piece of work. Returns the first error since ota_begin().
 ota_err_t ota_step(ota_t *o);
 
-/// Makes the verified image the one that boots next (state NEW: it must be confirmed, or the old
-/// one returns).
+/// Makes the verified image the one that boots next. Only in phase OTA_VERIFIED.
+/// (State NEW: it must be confirmed, or the old one returns.)
 ota_err_t ota_activate(ota_t *o);
 
 /// Gives up. The slot stays as it is, and nothing boots from it.
@@ -110,8 +109,8 @@ void ota_abort(ota_t *o);
 /// flash's error.
 int ota_confirm(const ota_cfg_t *cfg);
 
-/// The application does not work: the next start takes the other one. Does nothing once it is
-/// confirmed.
+/// The application does not work: the next start takes the other one.
+/// Does nothing once it is confirmed.
 int ota_reject(const ota_cfg_t *cfg);
 
 #endif

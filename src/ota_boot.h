@@ -1,4 +1,4 @@
-// ota_boot.h - a bootloader's choice at power-on: the slot to start; cleans up after failed updates.
+// ota_boot.h - a bootloader's choice at power-on: the slot to start. Cleans up failed updates.
 // SPDX-License-Identifier: Apache-2.0
 //
 //     ota_boot_t boot;
@@ -22,10 +22,8 @@ typedef struct {
 typedef struct {
     int slot;      // read: slot to start, OTA_FACTORY, or OTA_NOTHING
     bool on_trial; // read: it must call ota_confirm(), or the next start takes another one
-    int gave_up; // read: slot that was started, never confirmed, and is now rejected; OTA_NOTHING:
-                 // none
-    int damaged; // read: slot that should have started but whose image is not right; OTA_NOTHING:
-                 // none
+    int gave_up;   // read: slot started, never confirmed, now rejected; OTA_NOTHING: none
+    int damaged;   // read: slot that should have started, its image not right; OTA_NOTHING: none
     esp_image_t image; // read: the chosen image (version, project)
     uint8_t buf[256];
 } ota_boot_t;

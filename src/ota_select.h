@@ -1,14 +1,16 @@
-// ota_select.h - which slot boots: ESP-IDF's otadata, read and written so that no power cut can hurt.
+// ota_select.h - which slot boots: ESP-IDF's otadata, written so that no power cut can hurt.
 // SPDX-License-Identifier: Apache-2.0
 //
-//     ota_select_read(&flash, &layout, &sel);
-//     count = ota_select_order(&sel, &layout, order); // what a bootloader tries, in this order
-//     ota_select_append(&flash, &layout, slot, OTA_STATE_NEW); // boots next
+//     ota_select_t sel;
+//     int order[ESP_PARTITION_SLOTS_MAX + 1];
+//     int err = ota_select_read(&flash, &layout, &sel);
+//     if (!err) count = ota_select_order(&sel, &layout, order); // as a bootloader tries them
+//     if (!err) err = ota_select_append(&flash, &layout, slot, OTA_STATE_NEW); // boots next
 //
 // otadata is two flash sectors with one 32-byte record each; the valid one with the higher sequence
-// number rules. ESP-IDF changes a record's state by erasing and rewriting it, and forgets the decision
-// if power fails in between. Here the record that rules is never erased: a change is a new record in
-// the other sector.
+// number rules. ESP-IDF changes a record's state by erasing and rewriting it, and forgets the
+// decision if power fails in between. Here the record that rules is never erased: a change is a new
+// record in the other sector.
 //
 // Threads: none inside. Memory: the caller's. Time: at most one erase and two programs a call;
 // ota_select_retire() twice that.

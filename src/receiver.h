@@ -3,19 +3,20 @@
 //
 //     receiver_init(&r, &cfg, ring, sizeof ring);
 //     for (;;) {
+//         receiver_events_t ev = receiver_tick(&r, now()); // at most one flash operation
 //         while (can_receive(&frame)) ev |= receiver_input(&r, &frame, now());
-//         ev |= receiver_tick(&r, now()); // one flash operation at most
-//         while ((out = receiver_output(&r, now())) && can_send(out)) ev |= receiver_sent(&r, now());
+//         while ((out = receiver_output(&r, now())) && can_send(out))
+//             ev |= receiver_sent(&r, now());
 //         if (ev & RECEIVER_RESTART) restart();
-//         sleep_until(receiver_deadline(&r)); // or a frame
+//         sleep_until(receiver_deadline(&r)); // or a frame, or room to send
 //     }
 //
-// Joins isotp, stream and ota, and knows nothing itself but the order of things. Frames must be taken
-// from the hardware while a flash operation blocks: by an interrupt, into a queue.
+// Joins isotp, stream and ota, and knows nothing itself but the order of things. Frames must be
+// taken from the hardware while a flash operation blocks: by an interrupt, into a queue.
 //
-// Threads: none inside; one caller at a time. Memory: receiver_t and the ring, the caller's: they do
-// not grow with message or image. Time: receiver_input() is short, receiver_tick() bounded by one
-// flash operation.
+// Threads: none inside; one caller at a time. Memory: receiver_t and the ring, the caller's: they
+// do not grow with message or image. Time: receiver_input() is short, receiver_tick() bounded by
+// one flash operation.
 #ifndef RECEIVER_H
 #define RECEIVER_H
 
@@ -34,8 +35,8 @@ typedef unsigned receiver_events_t;
 
 typedef enum { RECEIVER_IDLE, RECEIVER_RECEIVING, RECEIVER_DONE, RECEIVER_ERROR } receiver_state_t;
 
-/// Byte 2 of the status message: result and reason (docs/PROTOCOL.md, section 4). The high nibble
-/// is the kind.
+/// Byte 2 of the status message: result and reason (docs/PROTOCOL.md, section 4).
+/// The high nibble is the kind.
 typedef enum {
     RECEIVER_OK = 0x00,
     // 0x1_: the image is refused
@@ -61,15 +62,14 @@ typedef enum {
     RECEIVER_CRYPTO = 0x33,
 } receiver_result_t;
 
-enum {
-    RECEIVER_STATUS_LEN = 7
-}; // 'O' 'T' result, bytes of the image received (u32, little-endian)
+/// 'O' 'T' result, bytes of the image received (u32, little-endian).
+enum { RECEIVER_STATUS_LEN = 7 };
 
 typedef struct {
     isotp_cfg_t isotp;
     ota_cfg_t ota;
-    uint8_t block_size; // BS we ask for, so that a sender with little memory can rest; 0: as large
-                        // as the ring allows
+    /// BS we ask for, so that a sender with little memory can rest; 0: as large as the ring allows.
+    uint8_t block_size;
 } receiver_cfg_t;
 
 typedef struct {
@@ -95,8 +95,7 @@ const can_frame_t *receiver_output(receiver_t *r, usec_t now);
 void receiver_taken(receiver_t *r, usec_t now);
 receiver_events_t receiver_sent(receiver_t *r, usec_t now);
 void receiver_lost(receiver_t *r);
-usec_t
-receiver_deadline(const receiver_t *r); // 0: there is work, call receiver_tick() again at once
+usec_t receiver_deadline(const receiver_t *r); // 0: there is work, call receiver_tick() at once
 receiver_events_t receiver_tick(receiver_t *r, usec_t now);
 
 #endif

@@ -2,19 +2,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     stream_init(&s, ring, sizeof ring);
-//     stream_begin(&s, len, the_one_before_broke); // a message begins
-//     events = stream_data(&s, data, len);         // bytes of it
-//     events = stream_end(&s, now);                // it is complete; or lost: stream_break(&s)
-//     len = stream_peek(&s, &data);                // whenever there is time: bytes of the image
-//     stream_consume(&s, used);
-//     events = stream_tick(&s, image_is_complete, now); // by stream_deadline()
+//     stream_begin(&s, message_len, the_one_before_broke); // a message begins
+//     stream_events_t ev = stream_data(&s, data, len);     // its bytes, at most stream_room()
+//     ev |= stream_end(&s, now());                         // it is complete; lost: stream_break()
+//     ev |= stream_tick(&s, image_is_complete(), now());   // at any time, by stream_deadline()
+//     if (ev & STREAM_STARTED) begin_image(s.size);
+//     if (ev & STREAM_FAILED) give_image_up(s.why);
+//     uint32_t waiting = stream_peek(&s, &data);           // at any time: bytes of the image
+//     stream_consume(&s, store_some_of(data, waiting));
 //
 // Bytes wait in a ring between the bus and the flash. What they mean is not known here, but for one
-// thing: what an image begins with, so that a new transfer is recognised when the one before it broke
-// off between two messages.
+// thing: what an image begins with, so that a new transfer is recognised when the one before it
+// broke off between two messages.
 //
-// Threads: none inside. Memory: stream_t and the ring, the caller's; they do not grow with message or
-// image.
+// Threads: none inside; one caller at a time. Memory: stream_t and the ring, the caller's; they do
+// not grow with message or image. Time: stream_data() copies its bytes, the rest is constant.
 #ifndef STREAM_H
 #define STREAM_H
 
@@ -42,9 +44,10 @@ enum {
     STREAM_RESERVE = 8, // room kept for what no flow control can hold back: a single or first frame
     STREAM_RING_MIN = 256,
 };
-#define STREAM_SILENCE_END                                                                         \
-    (1000 * USEC_MS) // plain: so long after a full message that completed the image
-#define STREAM_SILENCE_FAIL (10000 * USEC_MS) // both: so long between two messages
+// Plain: so long after a full message that completed the image.
+#define STREAM_SILENCE_END (1000 * USEC_MS)
+// Both: so long between two messages.
+#define STREAM_SILENCE_FAIL (10000 * USEC_MS)
 
 typedef enum { STREAM_IDLE, STREAM_RECEIVING, STREAM_ENDING } stream_state_t;
 typedef enum { STREAM_PLAIN, STREAM_HEADER } stream_kind_t;

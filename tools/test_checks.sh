@@ -29,6 +29,12 @@ END
     cat >src/isotp.h <<'END'
 // isotp.h - part of a tree that is checked.
 // SPDX-License-Identifier: Apache-2.0
+//
+//     uint8_t tp[8];
+//     if (isotp_start(tp, message, 8)) wait();
+//
+// Threads: none inside. Memory: the caller's.
+// Time: a copy.
 #ifndef ISOTP_H
 #define ISOTP_H
 #include "base.h"
@@ -40,6 +46,7 @@ bool isotp_idle(const uint8_t *to);
 _Static_assert(sizeof(int) >= 4, "");
 #endif
 END
+    printf 'extern const uint8_t message[8];\nvoid wait(void);\n' >tools/examples.h
     cat >src/isotp.c <<'END'
 // isotp.c - part of a tree that is checked.
 // SPDX-License-Identifier: Apache-2.0
@@ -105,6 +112,7 @@ run_check() {
     layers) tools/check_layers.py . ;;
     symbols) tools/check_symbols.sh gcc ;;
     docs) tools/check_docs.py . ./program ;;
+    examples) tools/check_examples.py . gcc ;;
     format) tools/check_format.sh . ;;
     sh) tools/check_sh.sh . ;;
     tidy) tools/check_tidy.sh build ;;
@@ -141,7 +149,7 @@ catches() {
 }
 
 plant_clean_tree
-for check in layers symbols docs format sh tidy cppcheck optimised clang; do
+for check in layers symbols docs examples format sh tidy cppcheck optimised clang; do
     clean $check
 done
 
@@ -188,7 +196,7 @@ catches docs 'README.md:6: isotp-ota flash --help does not name --colour'
 echo 'Say `isotp-ota flush FILE`.' >>README.md
 catches docs 'isotp-ota flush: the program does not know it'
 sed -i 's/^bool isotp_idle/\n&/' src/isotp.h
-catches docs 'src/isotp.h:10: isotp_idle() has no comment'
+catches docs 'src/isotp.h:16: isotp_idle() has no comment'
 echo '// as docs/GONE.md says' >>host/bus.c
 catches docs 'host/bus.c:7: docs/GONE.md does not exist'
 
@@ -196,6 +204,19 @@ sed -i 1d src/isotp.c
 catches docs 'src/isotp.c:1: should begin'
 sed -i 2d src/isotp.c
 catches docs 'src/isotp.c:2: should be // SPDX'
+
+sed -i 's/tp, message, 8/tp, message/' src/isotp.h
+catches examples 'src/isotp.h:5:12: error: too few arguments'
+sed -i '/^\/\/     /d' src/isotp.h
+catches examples 'src/isotp.h:1: no example'
+yes '//     wait();' | head -n 14 | sed -i '5r /dev/stdin' src/isotp.h
+catches examples 'src/isotp.h:4: an example of 16 lines'
+sed -i 's/^.. Time:/\/\/ Fast:/' src/isotp.h
+catches examples 'src/isotp.h:1: its top comment does not say "Time:"'
+printf '// bus.h - a bus.\n//\n//     bus_open();\n' >host/bus.h
+catches examples 'host/bus.h:3:'
+cp src/isotp.h src/receiver.h && printf '```c\nwait();\nisotp_stop();\n```\n' >>README.md
+catches examples 'README.md:11:'
 
 echo 'int  x;' >>src/isotp.c
 catches format 'src/isotp.c:15'

@@ -3,8 +3,8 @@
 //
 //     crypto_psa_t psa;
 //     crypto_t crypto;
-//     if (!crypto_psa_init(&psa, &crypto)) ... // the library failed to start
-//     esp_image_init(&image, &cfg, &crypto);   // psa must live as long as crypto is used
+//     if (!crypto_psa_init(&psa, &crypto)) fail("the library does not start");
+//     bool ok = crypto.start(crypto.ctx, CRYPTO_SHA256); // psa must live as long as crypto is used
 //
 // Threads: one caller at a time for each crypto_psa_t. Memory: the library's own.
 #ifndef CRYPTO_PSA_H
@@ -19,8 +19,8 @@ typedef struct {
     size_t digest_len;
 } crypto_psa_t;
 
-/// Starts the library and fills in `out`, which borrows `psa`. False: the library did not start,
-/// out is unusable.
+/// Starts the library and fills in `out`, which borrows `psa`.
+/// False: the library did not start, out is unusable.
 bool crypto_psa_init(crypto_psa_t *psa, crypto_t *out);
 
 /// Releases what an unfinished hash holds. Needed only when psa goes away in the middle of one.

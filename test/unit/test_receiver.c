@@ -244,6 +244,7 @@ static void refuse(const char *vector, receiver_result_t result)
 {
     uint32_t len;
     uint8_t *image = world_vector(vector, &len);
+    memset(&w.nor.mem[w.layout.slot[1].at], 0, WORLD_SLOT); // an erase would show
     const unsigned before = w.nor.erases + w.nor.programs;
     world_transfer(&w, image, len, 4095);
     expect_failed(result);

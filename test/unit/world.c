@@ -131,6 +131,25 @@ static isotp_events_t to_sender(world_t *w, const can_frame_t *f)
     return ev;
 }
 
+static bool by_chance(world_t *w, unsigned per_mille)
+{
+    w->seed = w->seed * 1664525 + 1013904223;
+    return (w->seed >> 8) % 1000 < per_mille;
+}
+
+static isotp_events_t deliver(world_t *w, const can_frame_t *f, bool to_device)
+{
+    isotp_events_t ev = ISOTP_NONE;
+    if (by_chance(w, w->lost)) return ev;
+    for (int i = by_chance(w, w->doubled) ? 2 : 1; i > 0; i--) {
+        if (to_device)
+            w->events |= receiver_input(&w->receiver, f, w->now);
+        else
+            ev |= to_sender(w, f);
+    }
+    return ev;
+}
+
 // One turn: at most one frame each way, one tick each.
 static isotp_events_t turn(world_t *w, bool sender_alive, bool *idle)
 {
@@ -143,7 +162,7 @@ static isotp_events_t turn(world_t *w, bool sender_alive, bool *idle)
         w->now += FRAME_TIME;
         w->frames++;
         w->events |= receiver_sent(&w->receiver, w->now);
-        if (sender_alive) ev |= to_sender(w, &frame);
+        if (sender_alive) ev |= deliver(w, &frame, false);
     }
     f = sender_alive ? isotp_output(&w->sender, w->now) : NULL;
     if (f) {
@@ -152,7 +171,7 @@ static isotp_events_t turn(world_t *w, bool sender_alive, bool *idle)
         w->now += FRAME_TIME;
         w->frames++;
         ev |= isotp_sent(&w->sender, w->now);
-        w->events |= receiver_input(&w->receiver, &frame, w->now);
+        ev |= deliver(w, &frame, true);
     }
     w->events |= receiver_tick(&w->receiver, w->now);
     if (sender_alive) ev |= isotp_tick(&w->sender, w->now);
@@ -191,8 +210,10 @@ void world_send_part(world_t *w, const void *message, uint32_t len, unsigned fra
 {
     bool idle;
     assert_true(isotp_start(&w->sender, message, len, w->now));
-    while (w->sender.tx.at < 6 + 7 * frames)
+    while (w->sender.tx.state != ISOTP_TX_IDLE && w->sender.tx.at < 6 + 7 * frames) {
         (void)turn(w, true, &idle);
+        if (idle) w->now = later(w->now, next_deadline(w, true));
+    }
     isotp_init(&w->sender, &w->sender_cfg);
 }
 

@@ -43,6 +43,8 @@ typedef struct {
     unsigned statuses;        // status messages that arrived
     uint8_t status[8];        // the last one
     unsigned waits, frames;   // FC.WAIT seen, all frames seen
+    uint32_t seed;            // of the link's faults
+    unsigned lost, doubled;   // of a thousand frames, each way; both 0: a perfect link
 } world_t;
 
 /// An image from test/vectors/image. The caller frees it.

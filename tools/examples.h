@@ -1,0 +1,151 @@
+// examples.h - what the examples on top of the headers leave to the reader: see check_examples.py.
+// SPDX-License-Identifier: Apache-2.0
+//
+// The header is included before this file. What only its example needs stands under EXAMPLE_<its name>.
+#include "base.h"
+
+extern uint8_t ring[8192], digest[32], record[32];
+extern const uint8_t *data;
+extern uint32_t len, total;
+extern char error[400];
+
+usec_t now(void);
+void sleep_until(usec_t deadline);
+_Noreturn void fail(const char *text);
+uint32_t read_piece(const uint8_t **piece);
+
+#if defined EXAMPLE_isotp || defined EXAMPLE_receiver || defined EXAMPLE_README || defined EXAMPLE_bus ||              \
+    defined EXAMPLE_can_bits || defined EXAMPLE_can_kernel
+#include "can.h"
+extern can_frame_t frame, in;
+extern const can_frame_t *out;
+bool can_receive(can_frame_t *to);
+bool can_send(const can_frame_t *from);
+#endif
+
+#if defined EXAMPLE_ota || defined EXAMPLE_ota_boot || defined EXAMPLE_ota_select || defined EXAMPLE_esp_partition
+#include "esp_partition.h"
+extern const flash_t flash;
+extern esp_layout_t layout;
+#endif
+
+#if !defined EXAMPLE_crypto_psa
+#include "crypto.h"
+extern const crypto_t crypto;
+#endif
+
+#if defined EXAMPLE_flasher || defined EXAMPLE_device
+#include "drive.h"
+extern bus_t *bus;
+#endif
+
+#if defined EXAMPLE_info || defined EXAMPLE_json_out || defined EXAMPLE_escape || defined EXAMPLE_flash_image
+#include "esp_image.h"
+#endif
+
+#if defined EXAMPLE_isotp
+extern isotp_t tp;
+extern const isotp_cfg_t cfg;
+void forget_message(isotp_why_t why);
+void expect(uint32_t bytes);
+void store(uint32_t at, const uint8_t *p, uint32_t bytes);
+void handle_message(void);
+void release_message(void);
+uint32_t room(void);
+
+#elif defined EXAMPLE_receiver || defined EXAMPLE_README
+extern receiver_t r;
+extern const receiver_cfg_t cfg;
+_Noreturn void restart(void);
+
+#elif defined EXAMPLE_stream
+extern stream_t s;
+extern uint32_t message_len;
+extern bool the_one_before_broke;
+bool image_is_complete(void);
+void begin_image(uint32_t size);
+void give_image_up(stream_why_t why);
+uint32_t store_some_of(const uint8_t *p, uint32_t bytes);
+
+#elif defined EXAMPLE_ota
+extern ota_t ota;
+extern const ota_cfg_t cfg;
+extern uint32_t size_or_0;
+extern size_t at;
+
+#elif defined EXAMPLE_ota_boot
+extern const ota_boot_chip_t chip;
+_Noreturn void halt(void);
+_Noreturn void jump_to(int slot);
+
+#elif defined EXAMPLE_ota_select
+extern unsigned count, slot;
+
+#elif defined EXAMPLE_esp_image
+extern uint32_t slot_size;
+
+#elif defined EXAMPLE_esp_partition
+_Noreturn void no_table(void);
+void use_slot(uint32_t at, uint32_t size);
+
+#elif defined EXAMPLE_flash
+extern int spi;
+int spi_read(void *ctx, uint32_t at, void *p, uint32_t bytes);
+int spi_prog(void *ctx, uint32_t at, const void *p, uint32_t bytes);
+int spi_erase(void *ctx, uint32_t at);
+
+#elif defined EXAMPLE_bus
+extern bus_event_t event;
+void ask_later(void);
+void handle(bus_event_t what, const can_frame_t *which);
+
+#elif defined EXAMPLE_can_bits
+extern double seconds;
+
+#elif defined EXAMPLE_can_hub
+#include <unistd.h>
+extern int listener;
+
+#elif defined EXAMPLE_can_kernel
+#include <sys/socket.h>
+extern int fd;
+
+#elif defined EXAMPLE_device
+extern device_t d;
+extern const device_cfg_t cfg;
+extern device_start_t start;
+
+#elif defined EXAMPLE_escape || defined EXAMPLE_json_out
+#include <stdio.h>
+extern esp_image_t image;
+
+#elif defined EXAMPLE_esp_text
+#include <stdio.h>
+extern esp_image_err_t err;
+
+#elif defined EXAMPLE_flash_bytes
+extern uint8_t *p, entry[32];
+
+#elif defined EXAMPLE_flash_image
+#include <stdlib.h>
+extern uint8_t *table, *image;
+
+#elif defined EXAMPLE_flasher
+#include <stdlib.h>
+extern flasher_t f;
+extern const flasher_cfg_t cfg;
+extern const uint8_t *image;
+void explain(flasher_why_t why, uint8_t result);
+MACHINE_VERBS(flasher);
+
+#elif defined EXAMPLE_info
+extern const uint8_t *bytes;
+
+#elif defined EXAMPLE_partition_csv
+extern const char *text;
+
+#elif defined EXAMPLE_utf8
+#include <stdio.h>
+#include <stdlib.h>
+extern const uint8_t *bytes;
+#endif
