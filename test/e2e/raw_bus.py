@@ -136,7 +136,8 @@ class RawBus:
         self.send_frame(bytes([len(data)]) + data)
 
     def send_first(self, data):
-        self.send_frame(bytes([FIRST << 4 | len(data) >> 8, len(data) & 0xFF]) + data[:6])
+        length = max(len(data), 8)
+        self.send_frame(bytes([FIRST << 4 | length >> 8, length & 0xFF]) + data[:6])
 
     def flow_control(self, timeout=5):
         """(block size, gap in seconds) of the next flow control that lets us go on."""

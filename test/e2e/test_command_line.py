@@ -196,13 +196,12 @@ class CommandLine(harness.TestCase):
         check(self.send(text, "--json"), 4, "OVFLW")
 
     def test_json_of_a_file_with_any_name(self):
-        self.new_device()
         for name in ("quote\" back\\slash", "tab\tnew\nline", "prüfe ☃", os.fsdecode(b"latin \xFC.bin")):
             for language in ("C", "C.UTF-8"):
                 with self.subTest((name, language)):
                     path = self.dir / name
                     path.write_text("no image, but long enough")
-                    done = self.send(path, "--json", env={"LANG": language})
+                    done = self.flash(path, "--json", env={"LANG": language})
                     told = self.json_lines(done)[-1]["file"]
                     self.assertEqual(told, os.fsencode(path).decode("utf-8", "replace"))
                     path.unlink()
@@ -303,9 +302,9 @@ class CommandLine(harness.TestCase):
 
     def test_an_error_comes_on_a_line_of_its_own(self):
         self.new_device(V123, bitrate=250000)
-        image = bytearray(V130.read_bytes())
-        image[40000] ^= 1
-        image[40001] ^= 1  # the checksum is as before, and the digest is wrong
+        image = bytearray(self.image("1").read_bytes())
+        image[4000] ^= 1
+        image[4001] ^= 1  # the checksum is as before, and the digest is wrong
         path = self.file("bad.bin", bytes(image))
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
@@ -354,14 +353,14 @@ class CommandLine(harness.TestCase):
     def test_a_reader_that_leaves_does_not_end_the_transfer(self):
         device = self.new_device(V123, bitrate=500000)
         read, write = os.pipe()
-        process = self.start("flash", "-q", "--json", "-c", self.channel(), V130, stdout=write)
+        process = self.start("flash", "-q", "--json", "-c", self.channel(), self.image("1", 20000), stdout=write)
         os.close(write)
         self.assertTrue(os.read(read, 1))
         os.close(read)
         done = process.finish()
         self.assertEqual(done.code, 1)
         self.assertRegex(done.err, r"\Aisotp-ota: [^\n]*standard output: Broken pipe\n\Z")
-        self.assert_confirms(device, "ota_1", V130_APP)
+        self.assert_confirms(device, "ota_1", "e2e 1")
 
     def test_a_device_without_standard_output_leaves_its_flash_file_alone(self):
         path = self.create(self.image("old"))

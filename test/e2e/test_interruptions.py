@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -15,7 +16,7 @@ SO_PEERCRED = 17
 
 
 class Interruptions(harness.TestCase):
-    LENGTH = 20000  # 1 s at this rate
+    LENGTH = 20000  # 0.75 s at this rate
     RATE = 500000
 
     def start_transfer(self, image, percent, *args):
@@ -30,16 +31,21 @@ class Interruptions(harness.TestCase):
     def test_a_killed_sender_and_a_new_transfer(self):
         for protocol in ("plain", "header"):
             device = self.new_device(self.image("0", self.LENGTH), bitrate=self.RATE)
-            slot = 1
             for percent in (10, 40, 80):
                 with self.subTest((protocol, percent)):
                     name = f"{protocol} {percent}"
                     image = self.image(name, self.LENGTH)
                     killed = self.start_transfer(image, percent, "-P", protocol)
                     killed.kill()
-                    self.assertEqual(killed.finish().code, -signal.SIGKILL)
-                    self.assert_updates(device, f"ota_{slot}", f"e2e {name}", image, "-P", protocol)
-                    slot = 1 - slot
+                    killed.finish()
+                    done = self.flash(image, "-P", protocol)
+                    self.assertEqual(done.code, 0, done)
+                    device.wait_for(f"^app: e2e {name}$")
+                    # On a machine that is busy with something else the kill may come after the last frame; then
+                    # it was two updates.
+                    slot = re.findall("update: complete, .* in ota_(.)", device.text("stdout"))[-1]
+                    device.wait_for(f"^self-test: passed, ota_{slot} is confirmed")
+                    self.assertTrue(self.region(device.path, f"ota_{slot}").startswith(image.read_bytes()))
             self.stop(device)
             device.path.unlink()
 
@@ -55,10 +61,10 @@ class Interruptions(harness.TestCase):
         device = self.new_device(V123, bitrate=self.RATE)
         for slot, first, then in ((1, "plain", "header"), (0, "header", "plain")):
             with self.subTest((first, then)):
-                killed = self.start_transfer(self.image("x", self.LENGTH), 30, "-P", first)
+                killed = self.start_transfer(V130, 20, "-P", first)
                 killed.kill()
                 killed.finish()
-                self.assert_updates(device, f"ota_{slot}", "e2e x", self.dir / "app x.bin", "-P", then)
+                self.assert_updates(device, f"ota_{slot}", "e2e x", self.image("x"), "-P", then)
 
     def test_signals(self):
         device = self.new_device(V123, bitrate=self.RATE)
@@ -70,7 +76,6 @@ class Interruptions(harness.TestCase):
                 self.assertEqual((done.code, done.out), (1, ""))
                 self.assertRegex(done.err.splitlines()[-1],
                                  r"^isotp-ota: .*stopped by a signal after \d+ of \d+ bytes; the device runs what it ran")
-                device.wait_for("^update: failed")
         self.assert_runs(device, "ota_0", V123_APP)
 
     def test_signals_end_a_device(self):
@@ -83,7 +88,7 @@ class Interruptions(harness.TestCase):
     # --- The device ---
 
     def test_a_killed_device_and_a_new_transfer(self):
-        for percent in (10, 70):
+        for percent in (10, 50):
             with self.subTest(percent):
                 device = self.new_device(V123, bitrate=self.RATE)
                 flash = self.start_transfer(V130, percent)

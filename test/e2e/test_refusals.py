@@ -110,10 +110,12 @@ class Refusals(harness.TestCase):
     # --- Nobody, or somebody else ---
 
     def test_no_device_on_the_bus(self):
-        for done in (self.flash(V130, "-q"), self.send(V130, "-q")):
-            self.assert_fails(done, 3, "flow control timeout: nobody answered on 7E8 .*three times")
         self.new_device()
+        processes = [self.start("flash", "-q", "-c", f"virtual:{self.new_bus()}", V130),
+                     self.start("send", "-q", f"virtual:{self.new_bus()}", V130)]
         self.assert_fails(self.flash(V130, "-q", "-d", "7E9"), 3, "nobody answered on 7E9")
+        for process in processes:
+            self.assert_fails(process.finish(), 3, "flow control timeout: nobody answered on 7E8 .*three times")
 
     def test_a_second_flash_during_a_transfer(self):
         # Either sees the other one's frames. Who has none on the bus at that moment disturbs nobody, though: the
