@@ -1,6 +1,7 @@
 // cmd_common.c - what the commands share: see command.h.
 // SPDX-License-Identifier: Apache-2.0
 #include "command.h"
+#include "escape.h"
 #include "receiver.h" // the result codes of the status message
 #include "utf8.h"
 
@@ -67,10 +68,10 @@ const char *command_result(uint8_t result, int *exit_code)
 
 // --- Command lines and files ---
 
-const char *command_app(const esp_image_t *image, char text[COMMAND_APP_CAP])
+const char *command_app(const char *project, const char *version, char text[COMMAND_APP_CAP])
 {
-    char both[67];
-    snprintf(both, sizeof both, "%s %s", image->project, image->version);
+    char both[66];
+    snprintf(both, sizeof both, "%s %s", project, version);
     escape_text(both, text, COMMAND_APP_CAP);
     return text;
 }

@@ -45,7 +45,7 @@ static void print_boot(const device_t *d, device_start_t start)
         printf("boot: %s holds no intact image, trying the next\n", slot_name(b->damaged, name));
     if (b->slot == OTA_NOTHING || start == DEVICE_POWER_CUT) return;
     printf("running partition: %s\n", slot_name(b->slot, name));
-    printf("app: %s\n", command_app(&b->image, app));
+    printf("app: %s\n", command_app(b->image.project, b->image.version, app));
     if (start == DEVICE_RUNS_CONFIRMED)
         printf("self-test: passed, %s is confirmed\n", slot_name(b->slot, name));
     if (start == DEVICE_REJECTED)

@@ -207,8 +207,8 @@ static outcome_t preflight(const flash_options_t *o, const uint8_t *image, uint3
         return outcome(EXIT_BAD_IMAGE, "not a usable image: %s. Nothing was sent", why);
     }
     if (!o->json && !o->quiet)
-        fprintf(stderr, "%s: %s for %s, %u bytes\n", o->file, command_app(&im, app),
-                esp_text_chip(im.chip_id), len);
+        fprintf(stderr, "%s: %s for %s, %u bytes\n", o->file,
+                command_app(im.project, im.version, app), esp_text_chip(im.chip_id), len);
     return outcome(EXIT_DONE, "%s", "");
 }
 

@@ -6,8 +6,6 @@
 #define COMMAND_H
 
 #include "bus.h"
-#include "escape.h"
-#include "esp_image.h"
 #include "isotp.h"
 #include "options.h"
 
@@ -33,9 +31,9 @@ int cmd_info(int argc, char **argv);
 /// `code`.
 int command_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/// "project version" of an image, harmless for a terminal. Returns text.
-enum { COMMAND_APP_CAP = ESCAPE_CAP(66) };
-const char *command_app(const esp_image_t *image, char text[COMMAND_APP_CAP]);
+/// "project version", harmless for a terminal; at most 32 bytes each, as in an image. Returns text.
+enum { COMMAND_APP_CAP = 4 * 65 + 1 };
+const char *command_app(const char *project, const char *version, char text[COMMAND_APP_CAP]);
 
 /// What a status message's result means, of the device; NULL: no such result. The exit code that it
 /// deserves.

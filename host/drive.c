@@ -8,8 +8,6 @@
 
 #define REOPEN_TIME (100 * USEC_MS)
 
-#define REOPEN_US (100 * USEC_MS)
-
 static volatile sig_atomic_t stopped;
 static sigset_t unblocked;
 
@@ -47,7 +45,6 @@ bool drive_stopped(void) { return stopped != 0; }
 static void wait_for_bus(bus_t *bus, usec_t until, usec_t now)
 {
     struct pollfd p = { .fd = bus_fd(bus), .events = POLLIN };
-    if (p.fd < 0) until = sooner(until, now + REOPEN_US); // bus_recv() opens it again
     if (p.fd < 0)
         until = sooner(until, now + REOPEN_TIME); // the bus is gone: it is opened again on the way
     const usec_t left = (until > now) ? until - now : 0;
