@@ -9,15 +9,19 @@
 //   UP    driver reports BUS_DOWN        ->  DOWN  close
 //   DOWN  any call, RETRY since the last ->  UP    open; forget the frames that were under way
 #include "bus_driver.h"
+#include "bus_log.h"
 #include "can_socketcan.h"
 #include "can_virtual.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define RETRY (100 * USEC_MS)
+#define RETRY      (100 * USEC_MS)
+#define WINDOW_MAX 16U // of any driver
 
 struct bus {
     const bus_driver_t *driver;
@@ -25,6 +29,11 @@ struct bus {
     int fd;             // -1: down
     unsigned under_way; // frames taken, not confirmed
     usec_t retry_at;    // while down: not before
+    bus_log_t log;
+    const char *log_path;
+    void (*warn)(const char *line);
+    can_frame_t taken[WINDOW_MAX]; // those under way, for the log; a ring
+    unsigned oldest;               // where it begins
 };
 
 void bus_error(char *error, size_t cap, const char *format, ...)
@@ -52,6 +61,63 @@ usec_t bus_clock(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (usec_t)t.tv_sec * 1000000U + (usec_t)t.tv_nsec / 1000U;
+}
+
+// --- The log ---
+
+static usec_t wall_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (usec_t)t.tv_sec * 1000000U + (usec_t)t.tv_nsec / 1000U;
+}
+
+/// After a function of the log returned false.
+static void warn(bus_t *bus)
+{
+    char line[256];
+    bus_error(line, sizeof line, "%.150s: %s: the log ends there, all else goes on", bus->log_path,
+              strerror(errno));
+    if (bus->warn) bus->warn(line);
+}
+
+static void log_frame(bus_t *bus, const can_frame_t *frame, bool sent)
+{
+    if (bus->log.file && !bus_log_frame(&bus->log, frame, sent, wall_clock())) warn(bus);
+}
+
+/// Creates the file, or empties it. NULL: `error` is set.
+static FILE *create_file(const char *path, char *error, size_t cap)
+{
+    // Not blocking, because opening a pipe would wait for a reader. A pipe is refused: a reader that
+    // stops reading would stop the update.
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
+    struct stat st;
+    const bool pipe = (fd < 0) ? errno == ENXIO : fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+    FILE *file = (fd < 0 || pipe) ? NULL : fdopen(fd, "wb");
+    if (file) return file;
+    bus_error(error, cap, "%.150s: the log cannot be created: %s", path,
+              pipe ? "it is a pipe, not a file" : strerror(errno));
+    if (fd >= 0) close(fd);
+    return NULL;
+}
+
+/// False: there is to be a log and there can be none: `error` is set.
+static bool open_log(bus_t *bus, const bus_cfg_t *cfg, char *error, size_t cap)
+{
+    if (!cfg->log) return true;
+    FILE *file = NULL;
+    const bus_log_format_t format = bus_log_format(cfg->log);
+    if (format == BUS_LOG_UNKNOWN)
+        bus_error(error, cap, "%.150s: a log must be called .log, .pcap or .asc", cfg->log);
+    else
+        file = create_file(cfg->log, error, cap);
+    if (!file) {
+        if (cfg->log_failed) *cfg->log_failed = true;
+        return false;
+    }
+    if (!bus_log_begin(&bus->log, file, format, cfg->channel, wall_clock())) warn(bus);
+    return true;
 }
 
 // --- Opening ---
@@ -120,27 +186,43 @@ bus_t *bus_open(const bus_cfg_t *cfg, char *error, size_t cap)
     if (!complete(&full, error, cap)) return NULL;
     const bus_driver_t *driver = choose(&full, error, cap);
     if (!driver) return NULL;
-    void *self = driver->create(&full, error, cap);
-    if (!self) return NULL;
-
+    ASSERT(driver->window <= WINDOW_MAX);
     bus_t *bus = calloc(1, sizeof *bus);
-    const int fd = bus ? driver->open(self, error, cap) : -1;
-    if (fd < 0) {
-        if (!bus) bus_error(error, cap, "%s: out of memory", full.channel);
-        free(self);
-        free(bus);
+    if (!bus) {
+        bus_error(error, cap, "%s: out of memory", full.channel);
         return NULL;
     }
-    *bus = (bus_t){ .driver = driver, .self = self, .fd = fd };
-    return bus;
+    *bus = (bus_t){ .driver = driver, .fd = -1, .log_path = cfg->log, .warn = cfg->warn };
+    bus->self = driver->create(&full, error, cap);
+    if (bus->self && open_log(bus, &full, error, cap))
+        bus->fd = driver->open(bus->self, error, cap);
+    if (bus->fd >= 0) return bus;
+    bus_close(bus);
+    return NULL;
 }
 
 void bus_close(bus_t *bus)
 {
     if (!bus) return;
+    if (!bus_log_end(&bus->log)) warn(bus);
     if (bus->fd >= 0) close(bus->fd);
     free(bus->self);
     free(bus);
+}
+
+static void go_down(bus_t *bus)
+{
+    if (bus->fd >= 0) close(bus->fd);
+    bus->fd = -1;
+    bus->under_way = 0;
+    bus->retry_at = 0;
+}
+
+bool bus_restart(bus_t *bus, char *error, size_t cap)
+{
+    go_down(bus);
+    bus->fd = bus->driver->open(bus->self, error, cap);
+    return bus->fd >= 0;
 }
 
 int bus_fd(const bus_t *bus) { return bus->fd; }
@@ -163,18 +245,15 @@ bus_event_t bus_recv(bus_t *bus, can_frame_t *frame)
     for (;;) {
         const bus_event_t event = bus->driver->recv(bus->self, bus->fd, frame);
         switch (event) {
-        case BUS_NONE:
-        case BUS_FRAME: return event;
+        case BUS_NONE: return event;
+        case BUS_FRAME: log_frame(bus, frame, false); return event;
         case BUS_SENT:
             if (bus->under_way == 0) continue; // not ours: a forged confirmation
+            log_frame(bus, &bus->taken[bus->oldest], true);
+            bus->oldest = (bus->oldest + 1) % WINDOW_MAX;
             bus->under_way--;
             return event;
-        case BUS_DOWN:
-            close(bus->fd);
-            bus->fd = -1;
-            bus->under_way = 0;
-            bus->retry_at = 0;
-            return event;
+        case BUS_DOWN: go_down(bus); return event;
         }
     }
 }
@@ -183,6 +262,6 @@ bool bus_send(bus_t *bus, const can_frame_t *frame)
 {
     if (!is_up(bus) || bus->under_way >= bus->driver->window) return false;
     if (!bus->driver->send(bus->self, bus->fd, frame)) return false;
-    bus->under_way++;
+    bus->taken[(bus->oldest + bus->under_way++) % WINDOW_MAX] = *frame;
     return true;
 }

@@ -23,13 +23,24 @@ typedef struct {
     const char *channel;   // "virtual:NAME[?bitrate=N[&dbitrate=N]]", "can0", "/dev/ttyACM0"
     uint32_t bitrate;      // bit/s, 0: as the channel says, or as it is; socketcan: not used
     bool fd;               // FD frames will be sent: refuse an adapter that cannot
+
+    // A file for every frame sent and received, in the format of its suffix (bus_log.h). Borrowed until
+    // bus_close(). NULL: none.
+    const char *log;
+    bool *log_failed; // set if bus_open() fails for the log, with the bus untouched; may be NULL
+    void (*warn)(const char *line); // once, if the log fails later: the bus goes on; may be NULL
 } bus_cfg_t;
 
 /// Opens a bus. What `cfg` leaves out (NULL, 0) comes from the environment: CAN_INTERFACE,
 /// CAN_CHANNEL, CAN_BITRATE. The bit rate of a socketcan interface is set with `ip link`, not here.
 /// NULL: `error` holds one line without a newline: what is wrong, where, what to do.
+/// The log is emptied if it exists. A frame of ours is in it once it is confirmed.
 bus_t *bus_open(const bus_cfg_t *cfg, char *error, size_t cap);
 void bus_close(bus_t *bus); // NULL is fine
+
+/// As when a node is reset: frames under way, and those received but not fetched, are gone. The log
+/// goes on. False: `error` is set as by bus_open(), and the bus is gone as after BUS_DOWN.
+bool bus_restart(bus_t *bus, char *error, size_t cap);
 
 /// For poll(): readable when bus_recv() has something. May change after BUS_DOWN, and is -1 while
 /// the bus is gone: then call bus_recv() from time to time.

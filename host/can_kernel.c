@@ -8,7 +8,7 @@ size_t can_kernel_encode(const can_frame_t *frame, struct canfd_frame *out)
     memset(out, 0, sizeof *out);
     out->can_id = frame->ext ? (frame->id & CAN_EFF_MASK) | CAN_EFF_FLAG : frame->id & CAN_SFF_MASK;
     out->len = frame->len;
-    out->flags = (frame->fd && frame->brs) ? CANFD_BRS : 0;
+    out->flags = (frame->fd && frame->brs) ? CANFD_BRS : 0; // ESI is the controller's to set
     memcpy(out->data, frame->data, frame->len);
     return frame->fd ? CANFD_MTU : CAN_MTU;
 }
@@ -25,6 +25,7 @@ bool can_kernel_decode(const struct canfd_frame *in, size_t len, can_frame_t *fr
     frame->id = in->can_id & (frame->ext ? CAN_EFF_MASK : CAN_SFF_MASK);
     frame->fd = fd;
     frame->brs = fd && (in->flags & CANFD_BRS) != 0;
+    frame->esi = fd && (in->flags & CANFD_ESI) != 0;
     frame->len = in->len;
     memcpy(frame->data, in->data, in->len);
     return true;

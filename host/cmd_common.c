@@ -1,11 +1,13 @@
 // cmd_common.c - what the commands share: see command.h.
 // SPDX-License-Identifier: Apache-2.0
+#include "bus_log.h"
 #include "command.h"
 #include "escape.h"
 #include "receiver.h" // the result codes of the status message
 #include "utf8.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -76,14 +78,43 @@ const char *command_app(const char *project, const char *version, char text[COMM
     return text;
 }
 
-int command_check_ids(const bus_options_t *o)
+int command_check_bus(const bus_options_t *o)
 {
     if (o->host_id.ext != o->device_id.ext)
         return command_fail(EXIT_USAGE,
                             "--source and --destination: one has 29 bits, the other 11");
     if (o->host_id.id == o->device_id.id)
         return command_fail(EXIT_USAGE, "--source and --destination are the same identifier");
+    if (o->bus.log && bus_log_format(o->bus.log) == BUS_LOG_UNKNOWN)
+        return command_fail(
+            EXIT_USAGE,
+            "--log: '%s' must end in .log (candump), .pcap (Wireshark) or .asc (Vector)",
+            o->bus.log);
     return 0;
+}
+
+static bool can_draw(void)
+{
+    const char *term = getenv("TERM");
+    return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
+static void warn(const char *line)
+{
+    if (can_draw()) fputs("\r\033[K", stderr); // over a progress bar, which comes again below
+    (void)command_fail(EXIT_DONE, "%s", line);
+}
+
+bus_t *command_open_bus(const bus_options_t *o, int *code, char *error, size_t cap)
+{
+    bool log_failed = false;
+    bus_cfg_t cfg = o->bus;
+    cfg.log_failed = &log_failed;
+    cfg.warn = warn;
+    if (cfg.log) (void)signal(SIGXFSZ, SIG_IGN); // a log that may not grow is no reason to die
+    bus_t *bus = bus_open(&cfg, error, cap);
+    if (!bus) *code = log_failed ? EXIT_FAILED : EXIT_NO_ANSWER;
+    return bus;
 }
 
 isotp_cfg_t command_isotp(const bus_options_t *o, bool device)
@@ -128,9 +159,8 @@ enum { BAR_MIN = 5, BAR_MAX = 40, REDRAW_US = 100000, NAME_CAP = ESCAPE_CAP(256)
 
 void progress_begin(progress_t *p, bool json, const char *what, uint32_t total, usec_t now)
 {
-    const char *term = getenv("TERM");
     *p = (progress_t){ .json = json, .what = what, .total = total, .start = now, .last = now };
-    p->terminal = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+    p->terminal = can_draw();
 }
 
 static unsigned terminal_width(void)

@@ -16,6 +16,7 @@ typedef struct {
     bool create, force, fail_self_test;
     uint32_t block_size, cut_at, chip_rev;
     double slowness, stmin_ms;
+    uint8_t stmin; // coded
 } device_options_t;
 
 // What menuconfig's "Factory app, two OTA definitions" would be without the factory app, for 4 MB of flash.
@@ -102,23 +103,22 @@ static void print_events(const device_t *d, unsigned events)
     fflush(stdout);
 }
 
-static int serve(device_t *d, bus_t **bus, const device_options_t *o)
+static int serve(device_t *d, bus_t *bus, const device_options_t *o)
 {
+    char error[256];
     const machine_t machine = device_machine(d);
     const char *channel = o->bus.bus.channel ? o->bus.bus.channel : getenv("CAN_CHANNEL");
-    char error[256];
     printf("listening on %s: %X, answering on %X\n", channel, o->bus.host_id.id,
            o->bus.device_id.id);
     fflush(stdout);
     while (!drive_stopped()) {
-        const unsigned events = drive(*bus, &machine, USEC_NEVER);
+        const unsigned events = drive(bus, &machine, USEC_NEVER);
         if (d->file.cut) return EXIT_DONE;
         print_events(d, events);
         if (!(events & RECEIVER_RESTART)) continue;
         printf("restarting\n");
-        bus_close(*bus); // as with a chip that is reset: what its CAN controller still held is gone
-        *bus = bus_open(&o->bus.bus, error, sizeof error);
-        if (!*bus) return command_fail(EXIT_NO_ANSWER, "%s", error);
+        if (!bus_restart(bus, error, sizeof error)) // the CAN controller of a chip is reset, too
+            return command_fail(EXIT_NO_ANSWER, "%s", error);
         const int code = boot(d);
         if (code != EXIT_DONE || d->file.cut) return code;
     }
@@ -218,23 +218,32 @@ static int run(const device_options_t *o, uint16_t chip_id)
         .slowness = o->slowness,
         .cut_at = o->cut_at,
     };
-    cfg.isotp.stmin =
-        (uint8_t)(o->stmin_ms >= 1 || o->stmin_ms == 0 ? o->stmin_ms : 0xF0 + o->stmin_ms * 10);
+    cfg.isotp.stmin = o->stmin;
     if (!device_open(&device, &cfg, error, sizeof error))
         return command_fail(EXIT_BAD_IMAGE, "%s", error);
-    bus_t *bus = bus_open(&o->bus.bus, error, sizeof error);
     int code = EXIT_NO_ANSWER;
+    bus_t *bus = command_open_bus(&o->bus, &code, error, sizeof error);
     if (!bus) command_fail(code, "%s", error);
     if (bus) {
         drive_catch_signals();
         printf("simulated %s\n", esp_text_chip(device.chip.id));
         code = boot(&device);
-        if (code == EXIT_DONE && !device.file.cut) code = serve(&device, &bus, o);
+        if (code == EXIT_DONE && !device.file.cut) code = serve(&device, bus, o);
         if (device.file.cut) printf("power cut in flash operation %u\n", device.file.operation);
     }
     bus_close(bus);
     device_close(&device);
     return code;
+}
+
+// STmin as the standard codes it (9.6.5.4). False: there is no code for that.
+static bool code_stmin(double ms, uint8_t *code)
+{
+    if (ms > 127) return false;
+    const unsigned tenths = (unsigned)(ms * 10 + 0.5);
+    const bool fine = tenths > 0 && tenths < 10;
+    *code = (uint8_t)(fine ? 0xF0 + tenths : tenths / 10);
+    return (fine || tenths % 10 == 0) && ms * 10 == tenths;
 }
 
 int cmd_device(int argc, char **argv)
@@ -261,7 +270,7 @@ int cmd_device(int argc, char **argv)
         { OPTION_NUMBER, 0, "bs", "N", &o.block_size,
           "block size we ask the sender for; default 0: no limit", 0, 255 },
         { OPTION_REAL, 0, "stmin", "MS", &o.stmin_ms,
-          "gap we ask the sender for, 0.1 to 0.9 or whole up to 127", 0, 0 },
+          "gap we ask the sender for, 0.1, 0.2 to 0.9 or whole up to 127", 0, 0 },
         { OPTION_HEADING, 0, "Trouble to make", NULL, NULL, NULL, 0, 0 },
         { OPTION_FLAG, 0, "fail-self-test", NULL, &o.fail_self_test,
           "new firmware finds that it does not work", 0, 0 },
@@ -282,17 +291,15 @@ int cmd_device(int argc, char **argv)
     if (o.create && !o.app) return command_fail(EXIT_USAGE, "device: --create needs --app IMAGE");
     if (!o.create && (o.app || o.partitions || o.force))
         return command_fail(EXIT_USAGE, "device: --app, --partitions and --force go with --create");
-    const bool whole = o.stmin_ms == (double)(uint8_t)o.stmin_ms && o.stmin_ms <= 127;
-    const bool tenths = o.stmin_ms >= 0.1 && o.stmin_ms <= 0.9;
-    if (!whole && !tenths)
-        return command_fail(EXIT_USAGE, "device: --stmin: 0.1 to 0.9, or whole up to 127");
+    if (!code_stmin(o.stmin_ms, &o.stmin))
+        return command_fail(EXIT_USAGE, "device: --stmin: 0.1, 0.2 to 0.9, or whole up to 127");
     uint16_t chip_id = ESP_IMAGE_ANY_CHIP;
     if (o.chip && !esp_text_find_chip(o.chip, &chip_id)) {
         char names[200];
         esp_text_chip_options(names, sizeof names);
         return command_fail(EXIT_USAGE, "device: --chip: '%s' is none of %s", o.chip, names);
     }
-    code = command_check_ids(&o.bus);
+    code = command_check_bus(&o.bus);
     if (code) return code;
     if (o.create) {
         code = create(&o, chip_id);

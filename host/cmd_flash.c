@@ -67,6 +67,13 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
             "the device stopped answering after %u of %u bytes (N_Bs, 1 s). It runs what it ran; start again",
             sent, f->len);
         break;
+    case FLASHER_STALLED:
+        snprintf(
+            text, cap,
+            "the device has been asking to wait for a minute, after %u of %u bytes. It runs what it "
+            "ran; start it again",
+            sent, f->len);
+        break;
     case FLASHER_REFUSED:
         snprintf(text, cap,
                  "the device failed for a reason that this version does not know (0x%02X)",
@@ -144,15 +151,16 @@ static outcome_t transfer(const flash_options_t *o, const uint8_t *image, uint32
     char error[256] = "out of memory";
     uint32_t total;
     uint8_t *bytes = flasher_wrap(o->protocol, image, len, &total);
-    bus_t *bus = bytes ? bus_open(&o->bus.bus, error, sizeof error) : NULL;
+    int code = EXIT_NO_ANSWER;
+    bus_t *bus = bytes ? command_open_bus(&o->bus, &code, error, sizeof error) : NULL;
     if (!bus) {
-        outcome_t out = outcome(EXIT_NO_ANSWER, "%s", error);
+        outcome_t out = outcome(code, "%s", error);
         out.about_bus = true;
         free(bytes);
         return out;
     }
     const flasher_cfg_t cfg = { .isotp = command_isotp(&o->bus, false),
-                                .attempts = 3,
+                                .attempts = FLASHER_ATTEMPTS,
                                 .status_timeout = FLASHER_STATUS_TIMEOUT };
     flasher_t flasher;
     const machine_t machine = MACHINE(flasher, &flasher);
@@ -169,11 +177,19 @@ static outcome_t transfer(const flash_options_t *o, const uint8_t *image, uint32
     }
     const usec_t took = drive_now() - start;
     progress_end(&progress, flasher_progress(&flasher), drive_now());
-    outcome_t out =
-        events ? explain(&flasher, &o->bus)
-               : outcome(EXIT_FAILED,
-                         "stopped by a signal after %u of %u bytes; the device runs what it ran",
-                         flasher_progress(&flasher), total);
+    const uint32_t sent = flasher_progress(&flasher);
+    outcome_t out;
+    if (events)
+        out = explain(&flasher, &o->bus);
+    else if (sent < total)
+        out = outcome(EXIT_FAILED,
+                      "stopped by a signal after %u of %u bytes; the device runs what it ran", sent,
+                      total);
+    else
+        out = outcome(
+            EXIT_FAILED,
+            "stopped by a signal when everything was sent: the device runs the new firmware if it is "
+            "right, the old one if not");
     out.took = took;
     bus_close(bus);
     free(bytes);
@@ -261,7 +277,7 @@ int cmd_flash(int argc, char **argv)
         return command_fail(EXIT_USAGE, "flash: --protocol: '%s' is neither header nor plain",
                             protocol);
     o.protocol = (protocol[0] == 'p') ? FLASHER_PLAIN : FLASHER_HEADER;
-    code = command_check_ids(&o.bus);
+    code = command_check_bus(&o.bus);
     return code ? code : update(&o, true);
 }
 
@@ -289,7 +305,7 @@ int cmd_send(int argc, char **argv)
     if (code >= 0) return code;
     o.bus.bus.channel = words[0];
     o.file = words[1];
-    code = command_check_ids(&o.bus);
+    code = command_check_bus(&o.bus);
     return code ? code : update(&o, false);
 }
 
@@ -312,10 +328,10 @@ int cmd_probe(int argc, char **argv)
     int code = command_usage(parsed, usage, error, table, COUNT);
     if (code >= 0) return code;
     o.bus.channel = word;
-    code = command_check_ids(&o);
+    code = command_check_bus(&o);
     if (code) return code;
-    bus_t *bus = bus_open(&o.bus, error, sizeof error);
-    if (!bus) return command_fail(EXIT_NO_ANSWER, "%s", error);
+    bus_t *bus = command_open_bus(&o, &code, error, sizeof error);
+    if (!bus) return command_fail(code, "%s", error);
     const flasher_cfg_t cfg = { .isotp = command_isotp(&o, false),
                                 .attempts = 1,
                                 .status_timeout = 0 };

@@ -98,13 +98,27 @@ typedef struct {
           "what the host listens to; default 7E8",                                                              \
           0,                                                                                                    \
           0 },                                                                                                  \
+        { OPTION_BYTE,                                                                                          \
+          'p',                                                                                                  \
+          "padding",                                                                                            \
+          "BYTE",                                                                                               \
+          &(o)->padding,                                                                                        \
+          "fill frames up to 8 bytes with BYTE, hex",                                                           \
+          0,                                                                                                    \
+          0 },                                                                                                  \
     {                                                                                                           \
-        OPTION_BYTE, 'p', "padding", "BYTE", &(o)->padding,                                                     \
-            "fill frames up to 8 bytes with BYTE, hex", 0, 0                                                    \
+        OPTION_TEXT, 0, "log", "FILE", &(o)->bus.log,                                                           \
+            "writes every frame to a file, anew: X.log (candump),\nX.pcap (Wireshark) or X.asc (Vector)",       \
+            0, 0                                                                                                \
     }
 
-/// 0, or an exit code after a message: both IDs must be of one width, and differ.
-int command_check_ids(const bus_options_t *o);
+/// 0, or an exit code after a message: both IDs must be of one width, and differ; a log's name must
+/// tell its format.
+int command_check_bus(const bus_options_t *o);
+
+/// The bus, or NULL: `error` holds one line, `*code` is the exit code. No bus is EXIT_NO_ANSWER; a log
+/// that cannot be created is EXIT_FAILED: nothing is wrong with the bus, nothing was sent.
+bus_t *command_open_bus(const bus_options_t *o, int *code, char *error, size_t cap);
 
 /// The transport's settings for the host's side, or (`device`) for the device's.
 isotp_cfg_t command_isotp(const bus_options_t *o, bool device);

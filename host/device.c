@@ -88,34 +88,6 @@ device_start_t device_start(device_t *d)
     return err ? DEVICE_RUNS : DEVICE_RUNS_CONFIRMED;
 }
 
-// --- The receiver, as long as there is power ---
+MACHINE_VERBS(receiver);
 
-static receiver_events_t powered_input(device_t *d, const can_frame_t *frame, usec_t now)
-{
-    return receiver_input(&d->receiver, frame, now);
-}
-
-static const can_frame_t *powered_output(device_t *d, usec_t now)
-{
-    return d->file.cut ? NULL : receiver_output(&d->receiver, now);
-}
-
-static void powered_taken(device_t *d, usec_t now) { receiver_taken(&d->receiver, now); }
-
-static receiver_events_t powered_sent(device_t *d, usec_t now)
-{
-    return receiver_sent(&d->receiver, now);
-}
-
-static void powered_lost(device_t *d) { receiver_lost(&d->receiver); }
-
-static usec_t powered_deadline(const device_t *d) { return receiver_deadline(&d->receiver); }
-
-static receiver_events_t powered_tick(device_t *d, usec_t now)
-{
-    return receiver_tick(&d->receiver, now);
-}
-
-MACHINE_VERBS(powered);
-
-machine_t device_machine(device_t *d) { return MACHINE(powered, d); }
+machine_t device_machine(device_t *d) { return MACHINE(receiver, &d->receiver); }

@@ -81,9 +81,10 @@ unsigned drive(bus_t *bus, const machine_t *m, usec_t until)
     for (;;) {
         unsigned events = take(bus, m);
         if (!events) events = m->tick(m->self, drive_now());
+        if (events) return events; // before more is sent: it may mean that there is no power for it
         give(bus, m);
         const usec_t now = drive_now();
-        if (events || stopped || now >= until) return events;
+        if (stopped || now >= until) return 0;
         wait_for_bus(bus, sooner(until, m->deadline(m->self)), now);
     }
 }

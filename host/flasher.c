@@ -1,14 +1,15 @@
 // flasher.c - the host side of the `plain` and `header` protocols: see flasher.h.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   SENDING          message left             ->  SENDING (next one), AWAITING_STATUS (it was the
-//   last) SENDING          status message           ->  OVER    REFUSED; ignored before the device
-//   has answered at all,
-//                                                         because then it is about somebody else's
-//                                                         transfer
-//   SENDING          OVFLW                    ->  AWAITING_STATUS, for a short time: it says why
+//   SENDING          message left             ->  SENDING (next one), AWAITING_STATUS (the last one)
+//   SENDING          status message           ->  OVER             REFUSED
+//   SENDING          OVFLW                    ->  AWAITING_STATUS  for a short time: it says why
 //   AWAITING_STATUS  status message, timeout  ->  OVER
-//   any              frame with our own ID    ->  OVER    OTHER_SENDER
+//   SENDING          frame with our own ID    ->  OVER             OTHER_SENDER
+//   SENDING          only WAIT for 60 s       ->  OVER             STALLED
+//
+// A status message that comes before the device has answered at all, or that reports success before
+// everything was sent, is about another transfer.
 #include "flasher.h"
 
 #include <stdlib.h>
@@ -57,12 +58,19 @@ static flasher_events_t on_send_failed(flasher_t *f, usec_t now)
     return end(f, FLASHER_NO_BUS);
 }
 
-static flasher_events_t on_status(flasher_t *f)
+uint32_t flasher_progress(const flasher_t *f)
 {
-    if (f->rx_len != 7 || f->rx[0] != 'O' || f->rx[1] != 'T') return FLASHER_NONE;
-    if (!f->answered && !f->overflowed) return FLASHER_NONE;
-    f->result = f->rx[2];
-    f->received = load_le32(&f->rx[3]);
+    return f->at + ((f->isotp.tx.state == ISOTP_TX_IDLE) ? 0 : f->isotp.tx.at);
+}
+
+static flasher_events_t on_status(flasher_t *f, const uint8_t *message, uint32_t len)
+{
+    if (len != 7 || message[0] != 'O' || message[1] != 'T') return FLASHER_NONE;
+    const bool all_sent = flasher_progress(f) == f->len;
+    const bool ours = f->answered || f->overflowed || all_sent;
+    if (!ours || (message[2] == 0 && !all_sent)) return FLASHER_NONE; // about another transfer
+    f->result = message[2];
+    f->received = load_le32(&message[3]);
     return end(f, f->result == 0 ? FLASHER_OK : FLASHER_REFUSED);
 }
 
@@ -70,19 +78,17 @@ static flasher_events_t on_isotp(flasher_t *f, isotp_events_t ev, usec_t now)
 {
     flasher_events_t events = FLASHER_NONE;
     if (f->state == FLASHER_OVER) return events;
-    if (ev & ISOTP_RX_DATA) {
-        // Status messages are single frames; anything longer is not for us.
-        f->rx_len = f->isotp.rx.len;
-        if (f->rx_len <= sizeof f->rx) memcpy(f->rx, f->isotp.rx.data, f->isotp.rx.data_len);
+    // Status messages are single frames; anything longer is not for us.
+    if (ev & ISOTP_RX_END)
+        events |= on_status(f, f->isotp.rx.data, f->isotp.rx.len);
+    else if (ev & ISOTP_RX_BEGIN)
         isotp_refuse(&f->isotp, now);
-    }
-    if (ev & ISOTP_RX_END) events |= on_status(f);
     if ((ev & ISOTP_SENT) && f->state == FLASHER_SENDING) {
         f->at += f->isotp.tx.len;
         if (f->at < f->len)
             send_next(f, now);
         else
-            await_status(f, f->cfg->status_timeout, now);
+            await_status(f, f->answered ? f->cfg->status_timeout : FLASHER_SINGLE_TIMEOUT, now);
     }
     if ((ev & ISOTP_TX_FAILED) && f->state == FLASHER_SENDING) events |= on_send_failed(f, now);
     return events;
@@ -114,21 +120,17 @@ void flasher_init(flasher_t *f, const flasher_cfg_t *cfg, const uint8_t *bytes, 
     f->bytes = bytes;
     f->len = len;
     f->attempt = 1;
-    f->deadline = USEC_NEVER;
+    f->deadline = now + FLASHER_STALL_TIMEOUT;
     isotp_init(&f->isotp, &cfg->isotp);
     send_next(f, now);
-}
-
-uint32_t flasher_progress(const flasher_t *f)
-{
-    return f->at + ((f->isotp.tx.state == ISOTP_TX_IDLE) ? 0 : f->isotp.tx.at);
 }
 
 flasher_events_t flasher_input(flasher_t *f, const can_frame_t *frame, usec_t now)
 {
     if (f->state == FLASHER_OVER) return FLASHER_NONE;
     const isotp_cfg_t *cfg = &f->cfg->isotp;
-    if (frame->id == cfg->tx_id && frame->ext == cfg->ext) return end(f, FLASHER_OTHER_SENDER);
+    if (frame->id == cfg->tx_id && frame->ext == cfg->ext && f->state == FLASHER_SENDING)
+        return end(f, FLASHER_OTHER_SENDER);
     const isotp_tx_state_t before = f->isotp.tx.state;
     const isotp_events_t ev = isotp_input(&f->isotp, frame, now);
     if (before == ISOTP_TX_FLOW && f->isotp.tx.state == ISOTP_TX_SEND) f->answered = true;
@@ -144,6 +146,7 @@ void flasher_taken(flasher_t *f, usec_t now) { isotp_taken(&f->isotp, now); }
 
 flasher_events_t flasher_sent(flasher_t *f, usec_t now)
 {
+    if (f->state == FLASHER_SENDING) f->deadline = now + FLASHER_STALL_TIMEOUT;
     return on_isotp(f, isotp_sent(&f->isotp, now), now);
 }
 
@@ -151,12 +154,14 @@ void flasher_lost(flasher_t *f) { isotp_lost(&f->isotp); }
 
 usec_t flasher_deadline(const flasher_t *f)
 {
-    return sooner(f->deadline, isotp_deadline(&f->isotp));
+    return (f->state == FLASHER_OVER) ? USEC_NEVER : sooner(f->deadline, isotp_deadline(&f->isotp));
 }
 
 flasher_events_t flasher_tick(flasher_t *f, usec_t now)
 {
     const flasher_events_t events = on_isotp(f, isotp_tick(&f->isotp, now), now);
     if (f->state == FLASHER_OVER || now < f->deadline) return events;
-    return events | end(f, f->overflowed ? FLASHER_OVERFLOW : FLASHER_NO_STATUS);
+    if (f->state == FLASHER_SENDING) return events | end(f, FLASHER_STALLED);
+    if (f->overflowed) return events | end(f, FLASHER_OVERFLOW);
+    return events | end(f, f->answered ? FLASHER_NO_STATUS : FLASHER_NO_ANSWER);
 }

@@ -28,6 +28,7 @@ typedef enum {
     FLASHER_NO_BUS,       // our frames do not leave: N_As
     FLASHER_NO_ANSWER,    // no flow control to the very first frame: N_Bs
     FLASHER_LOST_DEVICE,  // no flow control any more: N_Bs
+    FLASHER_STALLED,      // nothing but WAIT for a minute
     FLASHER_REFUSED,      // a status message says so: flasher_t.result
     FLASHER_OVERFLOW,     // OVFLW, and no status message to explain it
     FLASHER_BAD_ANSWER,   // a reserved flow status
@@ -45,8 +46,12 @@ typedef struct {
     usec_t status_timeout;
 } flasher_cfg_t;
 
-#define FLASHER_STATUS_TIMEOUT  (30000 * USEC_MS)
-#define FLASHER_EXPLAIN_TIMEOUT (500 * USEC_MS) // from OVFLW to the status message that says why
+enum { FLASHER_ATTEMPTS = 3 };
+#define FLASHER_STATUS_TIMEOUT (30000 * USEC_MS)
+// From a file that fits one frame, which no flow control answers, to the status message.
+#define FLASHER_SINGLE_TIMEOUT  (3000 * USEC_MS)
+#define FLASHER_STALL_TIMEOUT   (60000 * USEC_MS) // without a frame that could be sent
+#define FLASHER_EXPLAIN_TIMEOUT (500 * USEC_MS)   // from OVFLW to the status message that says why
 
 typedef enum { FLASHER_SENDING, FLASHER_AWAITING_STATUS, FLASHER_OVER } flasher_state_t;
 
@@ -63,8 +68,6 @@ typedef struct {
     unsigned attempt; // of the first frame, from 1
     bool answered;    // read: the device gave a flow control
     bool overflowed;  // the device refused a message; its reason is awaited
-    uint8_t rx[8];    // the message that comes in
-    uint32_t rx_len;
     isotp_t isotp;
 } flasher_t;
 

@@ -138,6 +138,7 @@ static void put_records(json_out_t *j, const info_t *info)
             json_out_string(j, "slot", info_slot_name((int)r->record.slot));
             json_out_string(j, "state", esp_text_state(r->record.state));
             json_out_number(j, "starts", r->record.starts);
+            json_out_bool(j, "confirmed", r->record.confirmed);
         }
         json_out_close(j, '}');
     }

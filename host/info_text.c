@@ -231,7 +231,8 @@ static void put_record(FILE *out, const info_record_t *r, unsigned i, bool assum
     else {
         char starts[32] = "";
         if (r->record.starts != 0)
-            snprintf(starts, sizeof starts, ", started %ux", r->record.starts);
+            snprintf(starts, sizeof starts, ", started %ux%s", r->record.starts,
+                     r->record.confirmed ? ", confirmed" : "");
         field(out, label, "sequence %u, %s%s, %s%s, CRC right", r->record.seq,
               info_slot_name((int)r->record.slot), assumed ? " (if there are two slots)" : "",
               esp_text_state(r->record.state), starts);

@@ -19,7 +19,7 @@ enum { FLASH_UNIT = 16 };
 typedef struct {
     void *ctx;            // handed to each function; the port's
     uint32_t size;        // bytes, a multiple of sector_size
-    uint32_t sector_size; // bytes one erase sets to 0xFF; a power of two, 4096 on ESP32
+    uint32_t sector_size; // bytes one erase sets to 0xFF; a power of two, 256 or more
     int (*read)(void *ctx, uint32_t at, void *p, uint32_t len);
     /// Clears bits (1 -> 0 only). `at` and `len` are multiples of FLASH_UNIT;
     /// crosses no 256-byte page.

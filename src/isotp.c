@@ -368,8 +368,12 @@ void isotp_lost(isotp_t *tp)
     tp->flight = 0;
     tp->flight_count = 0;
     tp->offer = OFFER_NONE;
-    tp->tx.in_flight = 0;
     tp->rx.fc_in_flight = false;
+    if (tp->tx.state == ISOTP_TX_SEND && tp->tx.in_flight > 0) { // the peer will miss them
+        tx_enter(tp, ISOTP_TX_SEND, 0);
+        tp->tx.gap_open = true; // nothing more is sent; isotp_tick() reports it
+    }
+    tp->tx.in_flight = 0;
 }
 
 // --- Both ---

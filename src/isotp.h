@@ -160,7 +160,8 @@ void isotp_taken(isotp_t *tp, usec_t now);
 /// isotp_output(). The clocks of N_Bs, N_Cr and STmin start here.
 isotp_events_t isotp_sent(isotp_t *tp, usec_t now);
 
-/// The driver lost the frames it had taken (bus-off, reset): none of them will be confirmed.
+/// The driver lost the frames it had taken (bus-off, reset): none of them will be confirmed. A message
+/// of which some were under way fails, at the latest after N_As or N_Bs.
 void isotp_lost(isotp_t *tp);
 
 /// Call isotp_tick() and isotp_output() by then.

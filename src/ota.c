@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //   IDLE, any  begin     ->  OPEN      nothing touched
-//   OPEN       write     ->  OPEN      bytes go to buf, and through the parser, before they go to
-//   flash OPEN       step      ->  OPEN      retire the record, then: program a full page, or
-//   prepare its sector OPEN       finish    ->  FLUSHING  if the image is complete FLUSHING   step
-//   ->  FLUSHING  the same, the last page padded with 0xFF
+//   OPEN       write     ->  OPEN      bytes go through the parser, then to buf
+//   OPEN       step      ->  OPEN      retire the record; then a full page, or its sector
+//   OPEN       finish    ->  FLUSHING  if the image is complete
+//   FLUSHING   step      ->  FLUSHING  the same, the last page padded with 0xFF
 //                        ->  READBACK  all written
 //   READBACK   step      ->  READBACK  512 bytes through the parser and SHA-256
 //                        ->  VERIFIED  the parser says so
@@ -34,6 +34,11 @@ static ota_err_t fail_flash(ota_t *o, int code)
 {
     o->flash_err = code;
     return fail(o, OTA_ERR_FLASH);
+}
+
+static ota_err_t fail_select(ota_t *o, int code)
+{
+    return (code == OTA_SELECT_EXHAUSTED) ? fail(o, OTA_ERR_EXHAUSTED) : fail_flash(o, code);
 }
 
 static void parse_from_start(ota_t *o, const crypto_t *crypto)
@@ -68,7 +73,8 @@ static bool is_unconfirmed(const ota_select_t *sel, int running)
 {
     if (sel->active < 0) return false;
     const ota_record_t *r = &sel->record[sel->active];
-    return (int)r->slot == running && (r->state == OTA_STATE_NEW || r->state == OTA_STATE_PENDING);
+    return (int)r->slot == running && !r->confirmed &&
+           (r->state == OTA_STATE_NEW || r->state == OTA_STATE_PENDING);
 }
 
 ota_err_t ota_begin(ota_t *o, uint32_t size)
@@ -155,15 +161,14 @@ static bool worth_preparing(const ota_t *o)
 {
     const uint32_t end =
         o->image.len ? (uint32_t)smaller(o->image.len, target(o).size) : target(o).size;
-    return o->phase == OTA_OPEN && o->erased < end &&
-           o->erased <= o->at + o->fill + o->cfg->flash->sector_size;
+    return o->erased < end && o->erased <= o->at + o->fill + o->cfg->flash->sector_size;
 }
 
 static ota_err_t write_step(ota_t *o)
 {
     if (!o->retired) {
         const int err = ota_select_retire(o->cfg->flash, o->cfg->layout, o->slot, o->cfg->running);
-        if (err) return fail_flash(o, err);
+        if (err) return fail_select(o, err);
         o->retired = true;
         return OTA_OK;
     }
@@ -227,19 +232,22 @@ ota_err_t ota_activate(ota_t *o)
 {
     ASSERT(o->phase == OTA_VERIFIED);
     const int err = ota_select_append(o->cfg->flash, o->cfg->layout, o->slot, OTA_STATE_NEW);
-    if (err == OTA_SELECT_EXHAUSTED) return fail(o, OTA_ERR_EXHAUSTED);
-    if (err) return fail_flash(o, err);
+    if (err) return fail_select(o, err);
     o->phase = OTA_IDLE;
     return OTA_OK;
 }
 
 void ota_abort(ota_t *o) { o->phase = OTA_IDLE; }
 
+// Writing the record that says VALID erases the other sector, which may be all that speaks for the
+// old image. The mark comes first, so that a cut in between does not make a failed trial of it.
 int ota_confirm(const ota_cfg_t *cfg)
 {
     ota_select_t sel;
-    const int err = ota_select_read(cfg->flash, cfg->layout, &sel);
+    int err = ota_select_read(cfg->flash, cfg->layout, &sel);
     if (err || !is_unconfirmed(&sel, cfg->running)) return err;
+    err = ota_select_mark_confirmed(cfg->flash, cfg->layout);
+    if (err) return err;
     return ota_select_append(cfg->flash, cfg->layout, (unsigned)cfg->running, OTA_STATE_VALID);
 }
 

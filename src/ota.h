@@ -16,7 +16,8 @@
 // whatever happens.
 //
 // Threads: none inside. Memory: ota_t, the caller's; it does not grow with the image. Time: a step is
-// bounded by one flash operation, or by reading and hashing 512 bytes.
+// bounded by one flash operation, or by reading and hashing 512 bytes; the first one that touches flash
+// by ota_select_retire().
 #ifndef OTA_H
 #define OTA_H
 
@@ -105,8 +106,8 @@ ota_err_t ota_activate(ota_t *o);
 /// Gives up. The slot stays as it is, and nothing boots from it.
 void ota_abort(ota_t *o);
 
-/// The application works: it stays. Does nothing if it is confirmed already. Returns 0 or the
-/// flash's error.
+/// The application works: it stays, from the first flash operation of this call on. Does nothing if it is confirmed already. Returns as
+/// ota_select_append().
 int ota_confirm(const ota_cfg_t *cfg);
 
 /// The application does not work: the next start takes the other one.

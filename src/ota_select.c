@@ -1,23 +1,30 @@
 // ota_select.c - the boot record: see ota_select.h.
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sector i of otadata:  +0 seq  +4 label[20]  +24 state  +28 crc(seq)  +32 start marks, 16 bytes
-// each
+// Sector i of otadata:  +0 seq  +4 label[20]  +24 state  +28 crc(seq)
+//                       +32, +48, +64 marks of starts  +80 mark of confirmation, 16 bytes each
 //
 // What makes a cut harmless:
 //   - a new record goes to the sector whose record does not rule, so the ruling one is there until
-//   the new one is;
+//     the new one is;
 //   - its second half (state, crc) is programmed before its first (seq): a torn first half fails
-//   the CRC, because a
-//     CRC-32 finds every change of a 4-byte value, and a torn second half has no seq yet and counts
-//     as blank;
+//     the CRC, because a CRC-32 finds every change of a 4-byte value, and a torn second half has no
+//     seq yet and counts as blank;
+//   - the CRC does not cover the state, and a torn erase sets some of its bits: a state that nobody
+//     knows makes a record invalid, and so does one that goes with no mark beside it;
 //   - a mark is a whole unit: programmed in part it reads as set, which at worst costs the new
-//   image one start.
+//     image one start.
 #include "ota_select.h"
 
 #include "crc32.h"
 
-enum { AT_STATE = 24, AT_CRC = 28, AT_MARKS = OTA_RECORD_LEN };
+enum {
+    AT_STATE = 24,
+    AT_CRC = 28,
+    AT_MARKS = OTA_RECORD_LEN,
+    MARK_CONFIRMED = OTA_STARTS_MAX, // behind those of starts
+    MARKS,
+};
 #define SEQ_BLANK UINT32_MAX
 
 static uint32_t sector_at(const flash_t *flash, const esp_layout_t *layout, int i)
@@ -46,23 +53,32 @@ ota_record_t ota_select_decode(const uint8_t raw[OTA_RECORD_LEN], unsigned slots
     ota_record_t r = { .seq = load_le32(raw), .state = load_le32(raw + AT_STATE) };
     // ESP-IDF takes a sector of four zero bytes for a record (crc 0xFFFFFFFF is blank flash, too);
     // we do not.
-    r.valid = r.seq != 0 && r.seq != SEQ_BLANK && load_le32(raw + AT_CRC) == crc_of_seq(raw);
+    r.valid = r.seq != 0 && r.seq != SEQ_BLANK && load_le32(raw + AT_CRC) == crc_of_seq(raw) &&
+              (r.state <= OTA_STATE_ABORTED || r.state == OTA_STATE_UNDEFINED);
     if (r.valid) r.slot = (r.seq - 1) % slots;
     return r;
+}
+
+static bool is_marked(const uint8_t *raw, unsigned mark)
+{
+    return !is_blank(&raw[AT_MARKS + mark * FLASH_UNIT], FLASH_UNIT);
 }
 
 int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select_t *out)
 {
     out->active = out->newest = -1;
     for (int i = 0; i < 2; i++) {
-        uint8_t raw[OTA_RECORD_LEN + OTA_STARTS_MAX * FLASH_UNIT];
+        uint8_t raw[OTA_RECORD_LEN + MARKS * FLASH_UNIT];
         const int err = flash->read(flash->ctx, sector_at(flash, layout, i), raw, sizeof raw);
         if (err) return err;
         ota_record_t *r = &out->record[i];
         *r = ota_select_decode(raw, layout->slots);
-        while (r->starts < OTA_STARTS_MAX &&
-               !is_blank(&raw[AT_MARKS + r->starts * FLASH_UNIT], FLASH_UNIT))
+        while (r->starts < OTA_STARTS_MAX && is_marked(raw, r->starts))
             r->starts++;
+        r->confirmed = is_marked(raw, MARK_CONFIRMED);
+        // Only images on trial are marked. Another state is what a torn erase of a record left.
+        const bool marked = r->starts > 0 || (r->confirmed && r->state != OTA_STATE_PENDING);
+        if (marked && r->state != OTA_STATE_NEW && !is_rejected(r)) r->valid = false;
         if (!r->valid) continue;
         if (out->newest < 0 || r->seq > out->record[out->newest].seq) out->newest = i;
         if (is_rejected(r)) continue;
@@ -72,7 +88,7 @@ int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select
 }
 
 // The newer of the records about a slot speaks for it.
-static bool slot_rejected(const ota_select_t *sel, int slot)
+bool ota_select_rejects(const ota_select_t *sel, int slot)
 {
     const ota_record_t *about = NULL;
     for (int i = 0; i < 2; i++) {
@@ -93,10 +109,10 @@ unsigned ota_select_order(const ota_select_t *sel, const esp_layout_t *layout,
     for (int rejected = 0; rejected < 2; rejected++) {
         // ESP-IDF's order: down from the first one to 0, factory, then up.
         for (int slot = first; slot >= 0; slot--)
-            if (slot_rejected(sel, slot) == rejected) order[count++] = slot;
+            if (ota_select_rejects(sel, slot) == rejected) order[count++] = slot;
         if (has_factory && !rejected) order[count++] = OTA_FACTORY;
         for (int slot = first + 1; slot < (int)layout->slots; slot++)
-            if (slot_rejected(sel, slot) == rejected) order[count++] = slot;
+            if (ota_select_rejects(sel, slot) == rejected) order[count++] = slot;
     }
     return count;
 }
@@ -125,7 +141,8 @@ int ota_select_append(const flash_t *flash, const esp_layout_t *layout, unsigned
     const uint32_t base = (sel.newest >= 0) ? sel.record[sel.newest].seq : 0;
     const uint32_t step = (slot + layout->slots - base % layout->slots) % layout->slots + 1;
     if (step >= SEQ_BLANK - base) return OTA_SELECT_EXHAUSTED;
-    const int sector = (sel.newest >= 0) ? 1 - sel.newest : 0;
+    const int stays = (sel.active >= 0) ? sel.active : sel.newest;
+    const int sector = (stays >= 0) ? 1 - stays : 0;
     return write_record(flash, sector_at(flash, layout, sector), base + step, state);
 }
 
@@ -133,25 +150,45 @@ int ota_select_retire(const flash_t *flash, const esp_layout_t *layout, unsigned
 {
     ota_select_t sel;
     int err = ota_select_read(flash, layout, &sel);
-    if (!err && sel.active >= 0 && sel.record[sel.active].slot == slot && running >= 0) {
+    if (err) return err;
+    const bool rules = sel.active >= 0 && sel.record[sel.active].slot == slot;
+    if (rules && running >= 0) {
         err = ota_select_append(flash, layout, (unsigned)running, OTA_STATE_VALID);
         if (!err) err = ota_select_read(flash, layout, &sel);
     }
-    for (int i = 0; i < 2 && !err; i++)
-        if (sel.record[i].valid && sel.record[i].slot == slot)
+    // The factory application has no records: it runs because no other one can, and still does so
+    // when there are none. Were only the ruling one erased, the one before it would rule again.
+    const bool every = rules && running < 0;
+    const int last = (sel.active >= 0) ? sel.active : 0;
+    for (int k = 0; k < 2 && !err; k++) {
+        const int i = (k == 0) ? 1 - last : last;
+        if (sel.record[i].valid && (every || sel.record[i].slot == slot))
             err = flash->erase(flash->ctx, sector_at(flash, layout, i));
+    }
     return err;
+}
+
+static int program_mark(const flash_t *flash, const esp_layout_t *layout, int record, unsigned mark)
+{
+    static const uint8_t set[FLASH_UNIT];
+    const uint32_t at = sector_at(flash, layout, record) + AT_MARKS;
+    return flash->prog(flash->ctx, at + mark * FLASH_UNIT, set, sizeof set);
 }
 
 int ota_select_mark_start(const flash_t *flash, const esp_layout_t *layout)
 {
-    static const uint8_t mark[FLASH_UNIT];
     ota_select_t sel;
     const int err = ota_select_read(flash, layout, &sel);
     if (err || sel.active < 0 || sel.record[sel.active].starts == OTA_STARTS_MAX) return err;
-    const uint32_t at = sector_at(flash, layout, sel.active) + AT_MARKS;
-    return flash->prog(flash->ctx, at + sel.record[sel.active].starts * FLASH_UNIT, mark,
-                       sizeof mark);
+    return program_mark(flash, layout, sel.active, sel.record[sel.active].starts);
+}
+
+int ota_select_mark_confirmed(const flash_t *flash, const esp_layout_t *layout)
+{
+    ota_select_t sel;
+    const int err = ota_select_read(flash, layout, &sel);
+    if (err || sel.active < 0 || sel.record[sel.active].confirmed) return err;
+    return program_mark(flash, layout, sel.active, MARK_CONFIRMED);
 }
 
 int ota_select_reject(const flash_t *flash, const esp_layout_t *layout, uint32_t state)

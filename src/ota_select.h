@@ -21,7 +21,8 @@
 #include "esp_partition.h"
 #include "flash.h"
 
-/// States as ESP-IDF numbers them (esp_ota_img_states_t). Any other value is as good as UNDEFINED.
+/// States as ESP-IDF numbers them (esp_ota_img_states_t). A record with any
+/// other value is not valid.
 enum {
     OTA_STATE_NEW = 0,     // activated, never started
     OTA_STATE_PENDING = 1, // started, not yet confirmed (ESP-IDF's bootloader; ours marks starts)
@@ -39,9 +40,10 @@ typedef struct {
     uint32_t state;  // OTA_STATE_*
     unsigned slot;   // (seq - 1) % slots
     unsigned starts; // how often our bootloader has started it while NEW, 0..OTA_STARTS_MAX
+    bool confirmed; // the application confirmed it; a record that says VALID is still to be written
 } ota_record_t;
 
-enum { OTA_STARTS_MAX = 4 }; // marks kept behind a record
+enum { OTA_STARTS_MAX = 3 }; // a record has room behind it for so many marks of starts
 
 /// What both sectors say.
 typedef struct {
@@ -54,11 +56,15 @@ enum { OTA_FACTORY = -1, OTA_NOTHING = -2 }; // besides slot numbers
 
 enum { OTA_SELECT_EXHAUSTED = INT32_MIN }; // no sequence number is left; no flash returns this code
 
-/// Decodes one record; `raw` is the first 32 bytes of its sector. `starts` is left 0.
+/// Decodes one record; `raw` is the first 32 bytes of its sector. No marks are
+/// looked at: `starts` is 0, `confirmed` false.
 ota_record_t ota_select_decode(const uint8_t raw[OTA_RECORD_LEN], unsigned slots);
 
 /// Reads both sectors. Returns 0 or the flash's error.
 int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select_t *out);
+
+/// True if the last that is recorded about `slot` is that it was INVALID or ABORTED.
+bool ota_select_rejects(const ota_select_t *sel, int slot);
 
 /// The order in which a bootloader tries the slots: writes at most ESP_PARTITION_SLOTS_MAX + 1
 /// entries, returns how many. First the slot of the active record, then ESP-IDF's order without
@@ -66,19 +72,22 @@ int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select
 unsigned ota_select_order(const ota_select_t *sel, const esp_layout_t *layout,
                           int order[ESP_PARTITION_SLOTS_MAX + 1]);
 
-/// Writes a new record for `slot` beside the newest one, which stays. After a power cut either the
-/// old record rules or the new one. Returns 0, the flash's error, or -1 when the sequence numbers
-/// are used up.
+/// Writes a new record for `slot` beside the one that rules, which stays (if all are rejected: beside
+/// the newest). After a power cut either the old record rules or the new one. Returns 0, the flash's
+/// error, or OTA_SELECT_EXHAUSTED.
 int ota_select_append(const flash_t *flash, const esp_layout_t *layout, unsigned slot,
                       uint32_t state);
 
 /// Makes sure that no record speaks for `slot`, because its content is about to change. `running`
-/// is the slot that runs now, or OTA_FACTORY; if the ruling record is about `slot`, one for
-/// `running` is written first.
+/// is the slot that runs now, or OTA_FACTORY. If the ruling record is about `slot`, one for
+/// `running` is written first; for OTA_FACTORY, which needs none, all records go. Returns as ota_select_append().
 int ota_select_retire(const flash_t *flash, const esp_layout_t *layout, unsigned slot, int running);
 
 /// Marks the active record as started once more. Costs no erase; a cut leaves it marked or not.
 int ota_select_mark_start(const flash_t *flash, const esp_layout_t *layout);
+
+/// Marks the active record as confirmed, likewise.
+int ota_select_mark_confirmed(const flash_t *flash, const esp_layout_t *layout);
 
 /// Rewrites the active record as INVALID or ABORTED. Only for an image on trial: a cut leaves the
 /// other record to rule.

@@ -8,11 +8,17 @@
 //                                                           something else
 //   RECEIVING    anything wrong              ->  ERROR      FAILED, status message
 //   RECEIVING    verified and activated      ->  DONE       COMPLETE, status message
-//   DONE         the status message has left ->  DONE       RESTART
+//   DONE         the status message has left ->  DONE       RESTART; messages before that are refused
 //   ERROR        the status message has left ->  IDLE
 #include "receiver.h"
 
 // --- Ends of a transfer ---
+
+// The status message may have to wait until the one of an earlier transfer has left.
+static void send_status(receiver_t *r, usec_t now)
+{
+    r->status_owed = !isotp_start(&r->isotp, r->status, sizeof r->status, now);
+}
 
 static void end_transfer(receiver_t *r, receiver_state_t state, receiver_result_t result,
                          usec_t now)
@@ -26,8 +32,7 @@ static void end_transfer(receiver_t *r, receiver_state_t state, receiver_result_
     r->status[1] = 'T';
     r->status[2] = (uint8_t)result;
     store_le32(&r->status[3], r->stream.total);
-    // Refused while an older status still waits for the driver: that one then carries this text.
-    (void)isotp_start(&r->isotp, r->status, sizeof r->status, now);
+    send_status(r, now);
 }
 
 static receiver_events_t fail(receiver_t *r, receiver_result_t result, usec_t now)
@@ -88,14 +93,14 @@ static receiver_result_t result_of_stream(stream_why_t why)
 static receiver_events_t on_stream(receiver_t *r, stream_events_t ev, usec_t now)
 {
     receiver_events_t events = RECEIVER_NONE;
-    if (ev & STREAM_FAILED) events |= fail(r, result_of_stream(r->stream.why), now);
-    if (ev & STREAM_FOREIGN) isotp_refuse(&r->isotp, now);
     if (ev & STREAM_STARTED) {
         events |= RECEIVER_STARTED;
         r->state = RECEIVER_RECEIVING;
         if (ota_begin(&r->ota, r->stream.size) != OTA_OK)
-            events |= fail(r, result_of_ota(&r->ota), now);
+            return events | fail(r, result_of_ota(&r->ota), now);
     }
+    if (ev & STREAM_FAILED) events |= fail(r, result_of_stream(r->stream.why), now);
+    if (ev & STREAM_FOREIGN) isotp_refuse(&r->isotp, now);
     return events;
 }
 
@@ -109,7 +114,7 @@ static uint8_t block_size_for(const receiver_t *r, uint32_t message_len)
     return (uint8_t)(r->cfg->block_size ? smaller(r->cfg->block_size, largest) : largest);
 }
 
-static receiver_events_t on_isotp(receiver_t *r, isotp_events_t ev, usec_t now)
+static receiver_events_t on_message(receiver_t *r, isotp_events_t ev, usec_t now)
 {
     const isotp_rx_t *rx = &r->isotp.rx;
     stream_events_t stream = STREAM_NONE;
@@ -121,19 +126,32 @@ static receiver_events_t on_isotp(receiver_t *r, isotp_events_t ev, usec_t now)
     }
     if (ev & ISOTP_RX_DATA) stream |= stream_data(&r->stream, rx->data, rx->data_len);
     if (ev & ISOTP_RX_END) stream |= stream_end(&r->stream, now);
-    receiver_events_t events = on_stream(r, stream, now);
-    if (ev & (ISOTP_SENT | ISOTP_TX_FAILED)) {
-        if (r->state == RECEIVER_DONE) events |= RECEIVER_RESTART;
-        if (r->state == RECEIVER_ERROR) r->state = RECEIVER_IDLE;
+    return on_stream(r, stream, now);
+}
+
+static receiver_events_t on_isotp(receiver_t *r, isotp_events_t ev, usec_t now)
+{
+    receiver_events_t events = RECEIVER_NONE;
+    if (r->state == RECEIVER_DONE)
+        isotp_refuse(&r->isotp, now); // the restart is near
+    else
+        events = on_message(r, ev, now);
+    if (!(ev & (ISOTP_SENT | ISOTP_TX_FAILED))) return events;
+    if (r->status_owed) {
+        send_status(r, now);
+        return events;
     }
+    if (r->state == RECEIVER_DONE) events |= RECEIVER_RESTART;
+    if (r->state == RECEIVER_ERROR) r->state = RECEIVER_IDLE;
     return events;
 }
 
-// The sender may go on when what it sends then will fit.
+// The sender may go on when what it sends then will fit, and when no status message of the transfer
+// before is left: it must not come behind this flow control.
 static void grant(receiver_t *r, usec_t now)
 {
     const uint32_t wanted = isotp_wanted(&r->isotp);
-    if (wanted == 0) return;
+    if (wanted == 0 || r->isotp.tx.state != ISOTP_TX_IDLE) return;
     const uint32_t block =
         r->block_size ? (uint32_t)smaller(wanted, (size_t)r->block_size * 7) : wanted;
     if (block <= stream_room(&r->stream)) isotp_proceed(&r->isotp, r->block_size, now);
@@ -203,7 +221,9 @@ void receiver_taken(receiver_t *r, usec_t now) { isotp_taken(&r->isotp, now); }
 
 receiver_events_t receiver_sent(receiver_t *r, usec_t now)
 {
-    return on_isotp(r, isotp_sent(&r->isotp, now), now);
+    const receiver_events_t events = on_isotp(r, isotp_sent(&r->isotp, now), now);
+    grant(r, now);
+    return events;
 }
 
 void receiver_lost(receiver_t *r) { isotp_lost(&r->isotp); }

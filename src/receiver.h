@@ -27,7 +27,7 @@
 enum {
     RECEIVER_NONE = 0,
     RECEIVER_FAILED = 1,   // a transfer failed: receiver_t.result. The device runs on as before
-    RECEIVER_STARTED = 2,  // a transfer began (after FAILED, if both)
+    RECEIVER_STARTED = 2,  // a transfer began (before FAILED, if both)
     RECEIVER_COMPLETE = 4, // the new image is verified and boots next; the status is on its way
     RECEIVER_RESTART = 8,  // the status message has left: restart now
 };
@@ -81,6 +81,7 @@ typedef struct {
     ota_t ota;                // read
     uint8_t block_size;       // of the message that comes in
     uint8_t status[RECEIVER_STATUS_LEN];
+    bool status_owed; // it could not be given to isotp yet
 } receiver_t;
 
 _Static_assert(sizeof(void *) > 4 || sizeof(receiver_t) <= 1152, "RAM that README.md promises");

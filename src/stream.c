@@ -1,17 +1,18 @@
 // stream.c - the `plain` and `header` protocols: see stream.h.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   IDLE       message that begins like a transfer  ->  RECEIVING  STARTED
-//   IDLE       any other message                    ->  IDLE       FOREIGN
-//   RECEIVING  message that begins like a transfer  ->  RECEIVING  STARTED: the sender was
-//   restarted RECEIVING  last message, or 1 s silent (plain)  ->  ENDING     ENDED RECEIVING
-//   message lost, excess, 10 s silent    ->  IDLE       FAILED ENDING     any message ->  ENDING
-//   FOREIGN any        stop                                 ->  IDLE
+//   IDLE       message that begins like a transfer        ->  RECEIVING  STARTED
+//   IDLE       any other message                          ->  IDLE       FOREIGN
+//   RECEIVING  message that begins like a transfer        ->  RECEIVING  STARTED, the old is void
+//   RECEIVING  last message, or 1 s silent (plain)        ->  ENDING     ENDED
+//   RECEIVING  message lost, excess, overrun, 10 s silent ->  IDLE       FAILED
+//   ENDING     any message                                ->  ENDING     FOREIGN
+//   any        stop                                       ->  IDLE
 //
-// "Begins like a transfer" has two meanings. When nothing is lost by being wrong (IDLE, or the
-// message before broke off), the first byte decides. In the middle of a transfer the same byte may
-// well be data; there the message must begin with a whole image header and descriptor magic, and
-// its first 44 bytes wait in the ring for that judgement.
+// "Begins like a transfer" has two meanings. When nothing is lost by being wrong (IDLE, the message
+// before broke off, only a header came), the first byte decides. In the middle of a transfer the
+// same byte may well be data; there the message must begin with a whole image header and descriptor
+// magic, and its first 44 bytes wait in the ring for that judgement.
 #include "stream.h"
 
 enum {
@@ -97,8 +98,10 @@ static verdict_t judge(const stream_t *s)
     const uint32_t len = (uint32_t)smaller(sizeof head, s->used - s->ready);
     for (uint32_t i = 0; i < len; i++)
         head[i] = byte_at(s, s->ready + i);
-    const bool first_byte_decides = s->state == STREAM_IDLE || s->broke;
+    const bool only_a_header_came = s->state == STREAM_RECEIVING && s->total == 0 && !s->broke;
+    const bool first_byte_decides = s->state == STREAM_IDLE || s->broke || only_a_header_came;
     if (head[0] == IMAGE_MAGIC) {
+        if (only_a_header_came) return NO_START; // it is what was announced
         if (first_byte_decides) return PLAIN_START;
         if (len < IMAGE_HEAD) return MORE_NEEDED;
         return image_begins(head) ? PLAIN_START : NO_START;
@@ -167,8 +170,7 @@ void stream_begin(stream_t *s, uint32_t len, bool broke)
     s->message_at = 0;
     s->broke = broke && s->state == STREAM_RECEIVING;
     s->foreign = s->state == STREAM_ENDING;
-    const bool only_a_header_came = s->state == STREAM_RECEIVING && s->total == 0 && !s->broke;
-    s->judging = !s->foreign && !only_a_header_came;
+    s->judging = !s->foreign;
 }
 
 static bool too_much(const stream_t *s)
@@ -209,9 +211,8 @@ stream_events_t stream_end(stream_t *s, usec_t now)
 
 stream_events_t stream_break(stream_t *s)
 {
-    const bool was_foreign = s->foreign;
     s->message_at = s->message_len;
-    if (s->state == STREAM_RECEIVING && !was_foreign) return fail(s, STREAM_BROKEN);
+    if (s->state == STREAM_RECEIVING) return fail(s, STREAM_BROKEN);
     if (s->state == STREAM_IDLE) stream_stop(s);
     return STREAM_NONE;
 }

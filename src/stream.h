@@ -24,7 +24,8 @@
 
 enum {
     STREAM_NONE = 0,
-    STREAM_STARTED = 1, // a transfer begins, stream_t.size; one that was under way is void
+    STREAM_STARTED = 1, // a transfer begins, stream_t.size; one that was under way is void.
+                        // With ENDED or FAILED: it began, and then that
     STREAM_ENDED = 2,   // all bytes of it are in the ring
     STREAM_FAILED = 4,  // it is void: stream_t.why
     STREAM_FOREIGN = 8, // this message is not of a transfer: its bytes are ignored
@@ -41,7 +42,8 @@ typedef enum {
 enum {
     STREAM_FULL_MESSAGE = 4095, // plain: a shorter message is the last one
     STREAM_HEADER_LEN = 8,      // header: 'O' 'T' size(u32, little-endian) and two reserved bytes
-    STREAM_RESERVE = 8, // room kept for what no flow control can hold back: a single or first frame
+    STREAM_RESERVE = 16, // room kept for what no flow control can hold back: two first or single
+                         // frames, of the sender that stops and the one that takes its place
     STREAM_RING_MIN = 256,
 };
 // Plain: so long after a full message that completed the image.
@@ -66,7 +68,7 @@ typedef struct {
     uint32_t message_at;    // bytes of it that have come
     bool judging;           // its beginning may turn out to be that of a new transfer
     bool broke;             // the message before it was not completed
-    bool foreign;           // it is ignored
+    bool foreign;           // it is ignored; never while RECEIVING
     usec_t last;            // when a message ended last
 } stream_t;
 

@@ -15,7 +15,7 @@ _Noreturn void fail(const char *text);
 uint32_t read_piece(const uint8_t **piece);
 
 #if defined EXAMPLE_isotp || defined EXAMPLE_receiver || defined EXAMPLE_README || defined EXAMPLE_bus ||              \
-    defined EXAMPLE_can_bits || defined EXAMPLE_can_kernel
+    defined EXAMPLE_bus_log || defined EXAMPLE_can_bits || defined EXAMPLE_can_kernel
 #include "can.h"
 extern can_frame_t frame, in;
 extern const can_frame_t *out;
@@ -98,6 +98,9 @@ int spi_erase(void *ctx, uint32_t at);
 extern bus_event_t event;
 void ask_later(void);
 void handle(bus_event_t what, const can_frame_t *which);
+
+#elif defined EXAMPLE_bus_log
+usec_t wall_clock(void);
 
 #elif defined EXAMPLE_can_bits
 extern double seconds;

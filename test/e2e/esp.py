@@ -130,6 +130,7 @@ class Record:
     state: str
     slot: int
     starts: int
+    confirmed: bool
 
 
 def decode_record(sector, slots):
@@ -137,15 +138,18 @@ def decode_record(sector, slots):
     if sector == b"\xFF" * SECTOR:
         return None
     seq, label, state, crc = struct.unpack_from("<L20sLL", sector)
-    marks = [sector[at:at + 16] for at in range(32, 96, 16)]
+    marks = [sector[at:at + 16] for at in range(32, 80, 16)]  # ours, as docs/FORMAT.md says
+    confirmed = sector[80:96]
     starts = marks.count(bytes(16))
     if crc != zlib.crc32(sector[:4], 0xFFFFFFFF):
         raise ValueError(f"sequence {seq} with CRC {crc:08x}")
-    if label != b"\xFF" * 20 or marks != [bytes(16)] * starts + [b"\xFF" * 16] * (4 - starts):
+    if marks != [bytes(16)] * starts + [b"\xFF" * 16] * (3 - starts) or confirmed not in (bytes(16), b"\xFF" * 16):
+        raise ValueError("marks that are neither set nor blank")
+    if label != b"\xFF" * 20:
         raise ValueError("bytes where a record has none")
     if sector[96:] != b"\xFF" * (SECTOR - 96):
         raise ValueError("bytes behind the record")
-    return Record(seq, STATES[state], (seq - 1) % slots, starts)
+    return Record(seq, STATES[state], (seq - 1) % slots, starts, confirmed == bytes(16))
 
 
 def ruling_record(raw, slots):

@@ -108,8 +108,8 @@ class FlashFile(harness.TestCase):
             record = esp.decode_record(otadata[i * esp.SECTOR:][:esp.SECTOR], slots)
             self.assertEqual(described["blank"], record is None)
             if record:
-                self.assertEqual((described["sequence"], described["slot"], described["state"], described["starts"]),
-                                 (record.seq, f"ota_{record.slot}", record.state, record.starts))
+                self.assertEqual([described[key] for key in ("sequence", "slot", "state", "starts", "confirmed")],
+                                 [record.seq, f"ota_{record.slot}", record.state, record.starts, record.confirmed])
         self.assertEqual((told["boot"]["slot"], told["boot"]["on_trial"]), (boots, False))
         text = self.run_tool("info", path)
         self.assertEqual((text.code, text.err), (0, ""))

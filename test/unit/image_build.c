@@ -15,10 +15,19 @@ image_spec_t image_spec(void)
 
 static void put_desc(const image_spec_t *spec, uint8_t *p)
 {
+    memset(p, 0, 256);
     store_le32(p, spec->desc_magic);
     snprintf((char *)p + 16, 32, "%s", spec->version ? spec->version : "1.0");
     snprintf((char *)p + 48, 32, "%s", spec->project ? spec->project : "test");
+    store_le16(p + 176, spec->min_efuse_rev);
     p[180] = spec->page_log2;
+}
+
+/// Every fourth block of 256 bytes is blank, as in real images that are padded.
+static void put_fill(uint64_t seed, uint8_t *out, size_t at, size_t len)
+{
+    for (size_t i = at; i < at + len; i++)
+        out[i] = (i / 256 % 4 == 3) ? 0xFF : (uint8_t)vector_random(&seed, 256);
 }
 
 size_t image_build(const image_spec_t *spec, uint8_t *out)
@@ -36,6 +45,7 @@ size_t image_build(const image_spec_t *spec, uint8_t *out)
         store_le32(out + at, s->load);
         store_le32(out + at + 4, s->len);
         at += 8;
+        if (spec->fill) put_fill(spec->fill + i, out, at, s->len);
         if (i == 0 && spec->desc_magic && s->len >= 256) put_desc(spec, out + at);
         for (uint32_t k = 0; k < s->len; k++)
             checksum ^= out[at + k];

@@ -13,8 +13,11 @@ typedef struct {
     esp_image_segment_t segment[ESP_IMAGE_SEGMENTS_MAX + 1];
     uint32_t desc_magic; // 0: no descriptor
     uint8_t page_log2;
+    uint16_t min_efuse_rev;
     const char *version; // NULL: "1.0"
     const char *project; // NULL: "test"
+    uint64_t
+        fill; // 0: segments hold zeros; else pseudo-random bytes of this seed, with runs of 0xFF
 } image_spec_t;
 
 /// An ESP32-C3 image with a descriptor in flash and code in RAM.

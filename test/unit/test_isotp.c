@@ -845,6 +845,26 @@ static void a_driver_reset_does_not_leave_the_message_hanging(void **state)
                "1011 ! SENT\n");
 }
 
+static void a_driver_reset_in_the_middle_of_a_message_ends_it(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0   * confirm 10\n"
+               "0   * start 90\n"
+               "0   < 10 5A 00 01 02 03 04 05\n"
+               "11  > 30 00 00\n"
+               "11  < 21 06 07 08 09 0A 0B 0C\n"
+               "11  < 22 0D 0E 0F 10 11 12 13\n"
+               "11  < 23 14 15 16 17 18 19 1A\n"
+               "11  < 24 1B 1C 1D 1E 1F 20 21\n"
+               "11  < 25 22 23 24 25 26 27 28\n"
+               "11  < 26 29 2A 2B 2C 2D 2E 2F\n"
+               "11  < 27 30 31 32 33 34 35 36\n"
+               "11  < 28 37 38 39 3A 3B 3C 3D\n"
+               "15  * lost                      ; the rest would be for nothing, and SENT a lie\n"
+               "15  ! TX_FAILED TIMEOUT_A\n");
+}
+
 // --- Both directions ---
 
 static void sends_and_receives_at_the_same_time(void **state)
@@ -947,6 +967,7 @@ int main(void)
         cmocka_unit_test(keeps_the_driver_busy_when_no_gap_is_asked_for),
         cmocka_unit_test(refuses_a_second_message_while_the_first_is_under_way),
         cmocka_unit_test(a_driver_reset_does_not_leave_the_message_hanging),
+        cmocka_unit_test(a_driver_reset_in_the_middle_of_a_message_ends_it),
         cmocka_unit_test(sends_and_receives_at_the_same_time),
         cmocka_unit_test(our_flow_control_goes_before_our_data),
     };

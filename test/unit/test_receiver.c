@@ -352,6 +352,18 @@ static void more_than_announced_is_refused(void **state)
     expect_old();
 }
 
+// In the frame that brings the end of the header, so that the transfer begins and fails at once.
+static void more_than_announced_is_refused_in_the_first_message_too(void **state)
+{
+    (void)state;
+    with_header(new_image, 5, 2);
+    world_transfer(&w, bytes, 8 + 5, 4095);
+    assert_true(w.events & RECEIVER_STARTED);
+    expect_failed(RECEIVER_EXCESS);
+    assert_int_equal(w.receiver.state, RECEIVER_IDLE);
+    expect_old();
+}
+
 static void a_lost_frame_breaks_the_transfer_and_nothing_else(void **state)
 {
     (void)state;
@@ -477,6 +489,109 @@ static void memory_does_not_depend_on_message_or_image(void **state)
     assert_true(sizeof(receiver_t) <= 1536);
 }
 
+// --- What arrives at the wrong moment ---
+
+// A frame that begins a transfer.
+static void begin_a_transfer(void) { world_frame(&w, "\x10\x14\xE9\x05\x02\x2F\x20\x00", 8); }
+
+static void a_transfer_that_begins_before_the_restart_is_ignored(void **state)
+{
+    (void)state;
+    world_transfer(&w, new_image, image_len, 4095);
+    while (!(w.events & RECEIVER_COMPLETE))
+        w.events |= receiver_tick(&w.receiver, w.now);
+    w.events &= ~(receiver_events_t)RECEIVER_STARTED;
+    begin_a_transfer();
+    world_frame(&w, "\x01\xE9", 2);
+    assert_false(w.events & RECEIVER_STARTED);
+    expect_done(new_image, 1);
+}
+
+static void a_transfer_that_begins_with_too_much_is_over(void **state)
+{
+    (void)state;
+    assert_true(world_send(&w, bytes, with_header(new_image, 100, 1)));
+    expect_failed(RECEIVER_EXCESS);
+    assert_true(world_send(&w, bytes, with_header(new_image, 100, 0)));
+    expect_failed(RECEIVER_EXCESS);
+    world_transfer(&w, new_image, image_len, 4095);
+    expect_done(new_image, 1);
+}
+
+// The host ignores a status message before the first flow control, so an old one must not come after it.
+static void the_status_of_one_transfer_comes_before_the_flow_control_of_the_next(void **state)
+{
+    (void)state;
+    world_frame(&w, "\x01\xE9", 2); // a transfer of one byte
+    while (!(w.events & RECEIVER_FAILED))
+        w.events |= receiver_tick(&w.receiver, w.now);
+    begin_a_transfer(); // before the driver took the status
+    const can_frame_t *out = receiver_output(&w.receiver, w.now);
+    assert_non_null(out);
+    assert_memory_equal(out->data, "\x07OT\x19", 4);
+    receiver_taken(&w.receiver, w.now);
+    assert_null(receiver_output(&w.receiver, w.now));
+    (void)receiver_sent(&w.receiver, w.now);
+    out = receiver_output(&w.receiver, w.now);
+    assert_non_null(out);
+    assert_int_equal(out->data[0], 0x30);
+}
+
+static void every_transfer_has_its_status_even_if_the_one_before_is_still_leaving(void **state)
+{
+    (void)state;
+    world_frame(&w, "\x01\xE9", 2);
+    world_run(&w, 0);
+    while (!(w.events & RECEIVER_FAILED))
+        w.events |= receiver_tick(&w.receiver, w.now);
+    assert_non_null(receiver_output(&w.receiver, w.now));
+    receiver_taken(&w.receiver, w.now);
+    w.events = 0;
+    world_frame(&w, "\x01\xE9", 2);
+    while (!(w.events & RECEIVER_FAILED))
+        w.events |= receiver_tick(&w.receiver, w.now);
+    assert_null(receiver_output(&w.receiver, w.now));
+    (void)receiver_sent(&w.receiver, w.now);
+    expect_failed(RECEIVER_INCOMPLETE);
+}
+
+static void a_sender_may_die_after_its_header_and_start_again(void **state)
+{
+    (void)state;
+    const uint32_t len = with_header(new_image, image_len, image_len);
+    assert_true(world_send(&w, bytes, 8));
+    world_transfer(&w, bytes, len, 2048);
+    expect_done(new_image, 1);
+    with_header(old_image, image_len, image_len);
+    assert_true(world_send(&w, bytes, 8));
+    assert_true(world_send(&w, bytes, 8));
+    world_transfer(&w, bytes + 8, len - 8, 2048);
+    expect_done(old_image, 0);
+}
+
+static void a_full_ring_does_not_keep_a_new_sender_out(void **state)
+{
+    enum { HALF = 124, REST = STREAM_RING_MIN - STREAM_RESERVE - HALF };
+    static const uint8_t first[] = { 0x10, 8 + HALF, 'O', 'T', 0, 0, 1, 0 };
+    static const uint8_t second[] = { 0x10, REST, 0, 0, 0, 0, 0, 0 };
+    (void)state;
+    world_init(&w, "app_c3_v123.bin", STREAM_RING_MIN);
+    for (int message = 0; message < 2; message++) { // the flash is busy: no tick
+        world_frame(&w, message ? second : first, 8);
+        for (int i = 1; i <= (message ? REST / 7 : (HALF + 8) / 7); i++) {
+            while (receiver_output(&w.receiver, w.now))
+                w.events |= receiver_sent(&w.receiver, w.now);
+            const uint8_t frame[8] = { (uint8_t)(0x20 | (i & 15)), 0, 0, 0xE9 };
+            world_frame(&w, frame, 8);
+        }
+    }
+    assert_int_equal(stream_room(&w.receiver.stream), 0);
+    world_frame(&w, second, 8);
+    begin_a_transfer(); // the sender of that was stopped, and another one started
+    assert_false(w.events & RECEIVER_FAILED);
+    assert_int_equal(w.receiver.state, RECEIVER_RECEIVING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,6 +617,7 @@ int main(void)
         cmocka_unit_test_setup(text_is_refused_with_overflow, fresh),
         cmocka_unit_test_setup(more_than_the_slot_holds_is_refused, fresh),
         cmocka_unit_test_setup(more_than_announced_is_refused, fresh),
+        cmocka_unit_test_setup(more_than_announced_is_refused_in_the_first_message_too, fresh),
         cmocka_unit_test_setup(a_lost_frame_breaks_the_transfer_and_nothing_else, fresh),
         cmocka_unit_test_setup(a_second_sender_breaks_the_transfer_and_the_old_firmware_stays,
                                fresh),
@@ -511,6 +627,14 @@ int main(void)
         cmocka_unit_test_setup(a_failing_flash_is_reported, fresh),
         cmocka_unit_test_setup(an_update_of_unconfirmed_firmware_is_refused, fresh),
         cmocka_unit_test_setup(a_status_that_cannot_leave_does_not_stop_the_restart, fresh),
+        cmocka_unit_test_setup(a_transfer_that_begins_before_the_restart_is_ignored, fresh),
+        cmocka_unit_test_setup(a_transfer_that_begins_with_too_much_is_over, fresh),
+        cmocka_unit_test_setup(the_status_of_one_transfer_comes_before_the_flow_control_of_the_next,
+                               fresh),
+        cmocka_unit_test_setup(
+            every_transfer_has_its_status_even_if_the_one_before_is_still_leaving, fresh),
+        cmocka_unit_test_setup(a_sender_may_die_after_its_header_and_start_again, fresh),
+        cmocka_unit_test_setup(a_full_ring_does_not_keep_a_new_sender_out, fresh),
         cmocka_unit_test_setup(memory_does_not_depend_on_message_or_image, fresh),
     };
     return cmocka_run_group_tests_name("receiver", tests, load, unload);

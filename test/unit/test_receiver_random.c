@@ -36,7 +36,9 @@ static uint32_t prepare(const uint8_t *im)
 {
     const bool header = next() % 2;
     memset(bytes, 0xFF, sizeof bytes);
-    memcpy(bytes, "OT\0\0\0\0\0\0", 8);
+    memset(bytes, 0, 8);
+    bytes[0] = 'O';
+    bytes[1] = 'T';
     const uint32_t len = image_len + ((next() % 4 == 0) ? next() % 9000 : 0);
     store_le32(&bytes[2], len);
     memcpy(&bytes[header ? 8 : 0], im, image_len);

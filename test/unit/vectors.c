@@ -5,7 +5,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "crypto_psa.h"
 #include <cmocka.h>
@@ -86,14 +85,9 @@ const crypto_t *vector_crypto(void)
 
 uint64_t vector_seed(const char *program)
 {
-    uint64_t seed = 0;
-    const char *given = getenv("SEED");
-    if (given) {
-        seed = strtoull(given, NULL, 0);
-    } else {
-        assert_int_equal(getrandom(&seed, sizeof seed, 0), sizeof seed);
-    }
-    print_message("repeat with: SEED=0x%llx %s\n", (unsigned long long)seed, program);
+    const char *given = getenv("TEST_SEED");
+    const uint64_t seed = given ? strtoull(given, NULL, 0) : 0x150715765;
+    print_message("repeat with: TEST_SEED=0x%llx %s\n", (unsigned long long)seed, program);
     return seed;
 }
 

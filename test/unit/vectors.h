@@ -31,8 +31,8 @@ size_t vector_unhex(const char *hex, uint8_t *out, size_t cap);
 /// The hashes of the PSA library, one instance for all tests of a program.
 const crypto_t *vector_crypto(void);
 
-/// The seed of this run: from the environment variable SEED, else from the operating system.
-/// Printed with the command that repeats the run.
+/// The seed of this run: from the environment variable TEST_SEED, else always the same one. Printed
+/// with the command that repeats the run.
 uint64_t vector_seed(const char *program);
 
 /// The next number of a pseudo-random sequence (splitmix64), below `bound`.

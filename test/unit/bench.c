@@ -1,0 +1,124 @@
+// bench.c - a device for tests: see bench.h.
+// SPDX-License-Identifier: Apache-2.0
+#include "bench.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "image_build.h"
+#include "vectors.h"
+#include <cmocka.h>
+
+static uint32_t place(int slot) { return (uint32_t)(slot + 1) * BENCH_SLOT_STEP + 0x10000; }
+
+void bench_open(bench_t *b, unsigned slots, bool factory)
+{
+    memset(b, 0, sizeof *b);
+    nor_open(&b->nor, place((int)slots), BENCH_SECTOR);
+    uint64_t chance = 1;
+    for (uint32_t i = 0; i < b->nor.flash.size; i++)
+        b->nor.mem[i] = (uint8_t)vector_random(&chance, 256);
+    b->chip = (ota_boot_chip_t){ .id = 5, .rev = 3, .efuse_rev = 100 };
+    b->layout.otadata_at = BENCH_OTADATA;
+    b->layout.slots = slots;
+    for (int i = 0; i < (int)slots; i++)
+        b->layout.slot[i] = (esp_extent_t){ place(i), BENCH_SLOT };
+    if (factory) b->layout.factory = (esp_extent_t){ place(OTA_FACTORY), BENCH_SLOT };
+    b->cfg = (ota_cfg_t){ .flash = &b->nor.flash,
+                          .crypto = vector_crypto(),
+                          .layout = &b->layout,
+                          .running = OTA_NOTHING,
+                          .chip_id = b->chip.id,
+                          .chip_rev = b->chip.rev,
+                          .efuse_rev = b->chip.efuse_rev };
+    for (int i = factory ? OTA_FACTORY : 0; i < (int)slots; i++)
+        bench_put(b, i, NULL, 0);
+    memset(bench_otadata(b, 0), 0xFF, 2 * BENCH_SECTOR);
+}
+
+void bench_close(bench_t *b) { nor_close(&b->nor); }
+
+uint8_t *bench_otadata(const bench_t *b, int sector)
+{
+    return b->nor.mem + BENCH_OTADATA + sector * BENCH_SECTOR;
+}
+
+uint8_t *bench_slot(const bench_t *b, int slot) { return b->nor.mem + place(slot); }
+
+void bench_put(bench_t *b, int slot, const void *image, size_t len)
+{
+    assert_true(len <= BENCH_SLOT);
+    memset(bench_slot(b, slot), 0xFF, BENCH_SLOT);
+    if (len) memcpy(bench_slot(b, slot), image, len);
+}
+
+/// Bit by bit and apart from src/crc32.c, so that both must be wrong to agree on a mistake.
+static uint32_t crc_of_seq(uint32_t seq)
+{
+    uint32_t crc = seq;
+    for (int i = 0; i < 32; i++)
+        crc = (crc & 1) ? crc >> 1 ^ 0xEDB88320 : crc >> 1;
+    return ~crc;
+}
+
+void bench_record(bench_t *b, int sector, uint32_t seq, uint32_t state)
+{
+    uint8_t *p = bench_otadata(b, sector);
+    memset(p, 0xFF, BENCH_SECTOR);
+    store_le32(p, seq);
+    store_le32(p + 24, state);
+    store_le32(p + 28, crc_of_seq(seq));
+}
+
+int bench_boot(bench_t *b)
+{
+    nor_power_on(&b->nor);
+    ota_boot_choose(&b->boot, &b->nor.flash, vector_crypto(), &b->layout, &b->chip);
+    b->cfg.running = b->boot.slot;
+    return b->boot.slot;
+}
+
+const char *bench_records(const bench_t *b)
+{
+    static const char *const NAME[] = { "NEW", "PENDING", "VALID", "INVALID", "ABORTED" };
+    static char text[80];
+    size_t at = 0;
+    for (int i = 0; i < 2; i++) {
+        const uint8_t *p = bench_otadata(b, i);
+        const uint32_t seq = load_le32(p);
+        const uint32_t state = load_le32(p + 24);
+        const char *gap = i ? " " : "";
+        if (seq == UINT32_MAX || load_le32(p + 28) != crc_of_seq(seq)) {
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s-", gap);
+            continue;
+        }
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%u:%s", gap, (unsigned)seq,
+                               state < 5             ? NAME[state]
+                               : state == UINT32_MAX ? "UNDEF"
+                                                     : "?");
+        unsigned marks = 0;
+        while (p[OTA_RECORD_LEN + marks * FLASH_UNIT] != 0xFF)
+            marks++;
+        if (marks) at += (size_t)snprintf(text + at, sizeof text - at, "+%u", marks);
+    }
+    return text;
+}
+
+uint8_t *bench_image(const char *version, bool tiny, size_t *len)
+{
+    image_spec_t spec = image_spec();
+    spec.version = version;
+    if (!tiny) {
+        spec.segment[0].len = 0x1100;
+        spec.segment[1].len = 0x1204;
+        for (const char *p = version; *p; p++)
+            spec.fill = spec.fill * 31 + (uint8_t)*p;
+    }
+    uint8_t *image = malloc(IMAGE_BUILD_CAP);
+    assert_non_null(image);
+    *len = image_build(&spec, image);
+    assert_true(*len > 0);
+    return image;
+}
