@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bus_log.h"
 #include "command.h"
+#include "escape.h"
+#include "receiver.h" // the result codes of the status message
+#include "utf8.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -23,6 +26,56 @@ int command_usage(options_result_t result, const char *usage, const char *error,
     const char *name = usage + strlen("Usage: isotp-ota ");
     return command_fail(EXIT_USAGE, "%.*s: %s; isotp-ota %.*s --help shows how", (int)name_len,
                         name, error, (int)name_len, name);
+}
+
+// --- What the device says ---
+
+static const struct {
+    uint8_t result;
+    int exit_code;
+    const char *text;
+} results[] = {
+    { RECEIVER_NOT_AN_IMAGE, EXIT_REFUSED, "this is not an ESP application image" },
+    { RECEIVER_WRONG_CHIP, EXIT_REFUSED, "the image is for another chip" },
+    { RECEIVER_WRONG_REVISION, EXIT_REFUSED, "the image is for another revision of the chip" },
+    { RECEIVER_BAD_STRUCTURE, EXIT_REFUSED, "the image's segments make no sense" },
+    { RECEIVER_TOO_LARGE, EXIT_REFUSED, "the image is larger than the slot" },
+    { RECEIVER_NO_DESCRIPTOR, EXIT_REFUSED, "the image has no application descriptor" },
+    { RECEIVER_NO_DIGEST, EXIT_REFUSED,
+      "the image has no SHA-256 appended, so damage could go unnoticed" },
+    { RECEIVER_BAD_CHECKSUM, EXIT_REFUSED, "the image is damaged: wrong checksum" },
+    { RECEIVER_BAD_DIGEST, EXIT_REFUSED, "the image is damaged: wrong SHA-256" },
+    { RECEIVER_INCOMPLETE, EXIT_REFUSED, "the image is incomplete" },
+    { RECEIVER_BROKEN, EXIT_FAILED,
+      "a message was not completed: frames were lost, or two hosts are sending" },
+    { RECEIVER_SILENT, EXIT_FAILED, "nothing came for 10 s" },
+    { RECEIVER_EXCESS, EXIT_FAILED, "more bytes came than were announced" },
+    { RECEIVER_OVERRUN, EXIT_FAILED, "bytes came faster than allowed" },
+    { RECEIVER_FLASH, EXIT_FAILED, "its flash failed" },
+    { RECEIVER_UNCONFIRMED, EXIT_REFUSED,
+      "the firmware it runs is not confirmed yet, and the other slot is its only fallback; restart it first" },
+    { RECEIVER_EXHAUSTED, EXIT_FAILED, "its boot record cannot count any further" },
+    { RECEIVER_CRYPTO, EXIT_FAILED, "its hash library failed" },
+};
+
+const char *command_result(uint8_t result, int *exit_code)
+{
+    for (size_t i = 0; i < sizeof results / sizeof results[0]; i++) {
+        if (results[i].result != result) continue;
+        *exit_code = results[i].exit_code;
+        return results[i].text;
+    }
+    return NULL;
+}
+
+// --- Command lines and files ---
+
+const char *command_app(const char *project, const char *version, char text[COMMAND_APP_CAP])
+{
+    char both[66];
+    snprintf(both, sizeof both, "%s %s", project, version);
+    escape_text(both, text, COMMAND_APP_CAP);
+    return text;
 }
 
 int command_check_bus(const bus_options_t *o)
@@ -52,16 +105,15 @@ static void warn(const char *line)
     (void)command_fail(EXIT_DONE, "%s", line);
 }
 
-bus_t *command_open_bus(const bus_options_t *o, int *code)
+bus_t *command_open_bus(const bus_options_t *o, int *code, char *error, size_t cap)
 {
-    char error[256];
     bool log_failed = false;
     bus_cfg_t cfg = o->bus;
     cfg.log_failed = &log_failed;
     cfg.warn = warn;
     if (cfg.log) (void)signal(SIGXFSZ, SIG_IGN); // a log that may not grow is no reason to die
-    bus_t *bus = bus_open(&cfg, error, sizeof error);
-    if (!bus) *code = command_fail(log_failed ? EXIT_FAILED : EXIT_NO_ANSWER, "%s", error);
+    bus_t *bus = bus_open(&cfg, error, cap);
+    if (!bus) *code = log_failed ? EXIT_FAILED : EXIT_NO_ANSWER;
     return bus;
 }
 
@@ -77,7 +129,7 @@ isotp_cfg_t command_isotp(const bus_options_t *o, bool device)
     return cfg;
 }
 
-uint8_t *command_read_file(const char *path, uint32_t *len)
+uint8_t *command_read_file(const char *path, uint32_t *len, char *error, size_t cap)
 {
     enum { LARGEST = 1 << 28 }; // far more than any flash of this kind holds
     struct stat st;
@@ -87,35 +139,23 @@ uint8_t *command_read_file(const char *path, uint32_t *len)
                           : S_ISDIR(st.st_mode)  ? "is a directory"
                           : !S_ISREG(st.st_mode) ? "is not a file"
                                                  : "is larger than 256 MiB";
-        command_fail(EXIT_BAD_IMAGE, "%s: %s", path, why);
+        snprintf(error, cap, "%s", why);
         if (file) fclose(file);
         return NULL;
     }
     *len = (uint32_t)st.st_size;
     uint8_t *bytes = malloc((size_t)*len + 1);
     const bool ok = bytes && fread(bytes, 1, *len, file) == *len;
-    if (!ok) command_fail(EXIT_BAD_IMAGE, "%s: could not be read", path);
+    if (!ok) snprintf(error, cap, "could not be read");
     fclose(file);
     if (ok) return bytes;
     free(bytes);
     return NULL;
 }
 
-void json_text(FILE *out, const char *text)
-{
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        if (*p == '"' || *p == '\\')
-            fprintf(out, "\\%c", *p);
-        else if (*p < 0x20 || *p >= 0x7F)
-            fprintf(out, "\\u%04x", *p);
-        else
-            putc(*p, out);
-    }
-}
-
 // --- Progress ---
 
-enum { BAR_MAX = 40, REDRAW_US = 100000 };
+enum { BAR_MIN = 5, BAR_MAX = 40, REDRAW_US = 100000, NAME_CAP = ESCAPE_CAP(256) + 3 };
 
 void progress_begin(progress_t *p, bool json, const char *what, uint32_t total, usec_t now)
 {
@@ -129,26 +169,49 @@ static unsigned terminal_width(void)
     return (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) ? size.ws_col : 80;
 }
 
+// The last `columns` columns of `text`, which is harmless: "..." for what is cut. Fewer than 4: "".
+static const char *tail_of(const char *text, size_t used, size_t columns, char out[NAME_CAP])
+{
+    const bool whole = used <= columns;
+    size_t skip = whole ? 0 : used - columns + 3;
+    if (!whole && columns < 4) return "";
+    for (; skip > 0; skip--)
+        text += utf8_next(text, strlen(text));
+    snprintf(out, NAME_CAP, "%s%s", whole ? "" : "...", text);
+    return out;
+}
+
+// name [#####.....]  50%  32/64 KiB  51.0 kB/s  1 s left
+// What does not fit goes: first the name's beginning, then the name, the figures, the bar. The
+// last column stays free, because some terminals begin a new line when it is written.
 static void draw_bar(const progress_t *p, uint32_t done, double seconds)
 {
-    char right[80];
+    char safe[ESCAPE_CAP(256)], name[NAME_CAP], right[100];
     const double rate = (seconds > 0) ? done / seconds : 0;
     const double left = (rate > 0) ? (p->total - done) / rate : 0;
-    const int right_len = snprintf(right, sizeof right, " %3u%%  %u/%u KiB  %.1f kB/s  %.0f s left",
-                                   (unsigned)(100.0 * done / p->total), done / 1024,
-                                   p->total / 1024, rate / 1000, left);
-    const unsigned width = terminal_width();
-    const unsigned taken = (unsigned)(strlen(p->what) + (size_t)right_len + 4);
-    const unsigned bar = (width > taken) ? (unsigned)smaller(width - taken, BAR_MAX) : 0;
-    fprintf(stderr, "\r%s ", p->what);
-    if (bar >= 5) {
-        const unsigned filled = (unsigned)((uint64_t)bar * done / p->total);
+    const size_t columns = terminal_width() - 1;
+    const int percent_len =
+        snprintf(right, sizeof right, " %3u%%", (unsigned)(100.0 * done / p->total));
+    size_t right_len = (size_t)percent_len;
+    right_len += (size_t)snprintf(right + percent_len, sizeof right - (size_t)percent_len,
+                                  "  %u/%u KiB  %.1f kB/s  %.0f s left", done / 1024,
+                                  p->total / 1024, rate / 1000, left);
+    if (columns < right_len + BAR_MIN + 2) right_len = (size_t)percent_len;
+    const size_t taken = right_len + BAR_MIN + 2 + 1; // and the space behind the name
+    const char *slash = strrchr(p->what, '/');
+    const size_t used = escape_text(slash ? slash + 1 : p->what, safe, sizeof safe);
+    const char *what = tail_of(safe, used, columns > taken ? columns - taken : 0, name);
+    const size_t what_len = what[0] ? smaller(used, columns - taken) + 1 : 0;
+    fprintf(stderr, "\r%s%s", what, what[0] ? " " : "");
+    if (columns >= what_len + right_len + BAR_MIN + 2) {
+        const size_t bar = smaller(columns - what_len - right_len - 2, BAR_MAX);
+        const size_t filled = (size_t)((uint64_t)bar * done / p->total);
         putc('[', stderr);
-        for (unsigned i = 0; i < bar; i++)
+        for (size_t i = 0; i < bar; i++)
             putc(i < filled ? '#' : '.', stderr);
         putc(']', stderr);
     }
-    fprintf(stderr, "%s\033[K", right);
+    fprintf(stderr, "%.*s\033[K", (int)smaller(right_len, columns), right);
     fflush(stderr);
 }
 

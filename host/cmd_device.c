@@ -38,15 +38,15 @@ static const char *slot_name(int slot, char name[16])
 
 static void print_boot(const device_t *d, device_start_t start)
 {
-    char name[16];
+    char name[16], app[COMMAND_APP_CAP];
     const ota_boot_t *b = &d->boot;
     if (b->gave_up != OTA_NOTHING)
         printf("boot: %s was started and never confirmed: rejected\n", slot_name(b->gave_up, name));
     if (b->damaged != OTA_NOTHING)
         printf("boot: %s holds no intact image, trying the next\n", slot_name(b->damaged, name));
-    if (b->slot == OTA_NOTHING) return;
+    if (b->slot == OTA_NOTHING || start == DEVICE_POWER_CUT) return;
     printf("running partition: %s\n", slot_name(b->slot, name));
-    printf("app: %s %s\n", b->image.project, b->image.version);
+    printf("app: %s\n", command_app(b->image.project, b->image.version, app));
     if (start == DEVICE_RUNS_CONFIRMED)
         printf("self-test: passed, %s is confirmed\n", slot_name(b->slot, name));
     if (start == DEVICE_REJECTED)
@@ -81,8 +81,9 @@ static const char *result_text(const receiver_t *r, char *text, size_t cap)
         esp_text_image_why(&r->ota.image, text, cap);
         return text;
     }
-    snprintf(text, cap, "result 0x%02X", (unsigned)r->result);
-    return text;
+    int exit_code;
+    const char *known = command_result((uint8_t)r->result, &exit_code);
+    return known ? known : "reason unknown";
 }
 
 static void print_events(const device_t *d, unsigned events)
@@ -106,16 +107,13 @@ static int serve(device_t *d, bus_t *bus, const device_options_t *o)
 {
     char error[256];
     const machine_t machine = device_machine(d);
-    const char *channel = o->bus.bus.channel ? o->bus.bus.channel : "the bus";
+    const char *channel = o->bus.bus.channel ? o->bus.bus.channel : getenv("CAN_CHANNEL");
     printf("listening on %s: %X, answering on %X\n", channel, o->bus.host_id.id,
            o->bus.device_id.id);
     fflush(stdout);
     while (!drive_stopped()) {
         const unsigned events = drive(bus, &machine, USEC_NEVER);
-        if (d->file.cut) {
-            printf("power cut in flash operation %u\n", d->file.operation);
-            return EXIT_DONE;
-        }
+        if (d->file.cut) return EXIT_DONE;
         print_events(d, events);
         if (!(events & RECEIVER_RESTART)) continue;
         printf("restarting\n");
@@ -134,6 +132,10 @@ static bool write_new(const char *path, const uint8_t *bytes, uint32_t len, bool
     char temporary[4096];
     if (!force && access(path, F_OK) == 0) {
         command_fail(EXIT_FAILED, "%s: exists; --force overwrites it", path);
+        return false;
+    }
+    if (flash_file_in_use(path)) {
+        command_fail(EXIT_FAILED, "%s: in use by another simulated device", path);
         return false;
     }
     if (snprintf(temporary, sizeof temporary, "%s.%ld.new", path, (long)getpid()) >=
@@ -163,8 +165,11 @@ static int create(const device_options_t *o, uint16_t chip_id)
     uint8_t *csv_file = NULL, *app = NULL, *bytes = NULL;
     int code = EXIT_BAD_IMAGE;
     if (o->partitions) {
-        csv_file = command_read_file(o->partitions, &csv_len);
-        if (!csv_file) goto done;
+        csv_file = command_read_file(o->partitions, &csv_len, error, sizeof error);
+        if (!csv_file) {
+            command_fail(code, "%s: %s", o->partitions, error);
+            goto done;
+        }
         csv = (const char *)csv_file;
         csv_name = o->partitions;
     }
@@ -173,12 +178,14 @@ static int create(const device_options_t *o, uint16_t chip_id)
         command_fail(code, "%s: %s", csv_name, error);
         goto done;
     }
-    app = command_read_file(o->app, &app_len);
-    if (!app) goto done;
-    bytes = flash_image_build(
-        &(flash_image_cfg_t){
-            .crypto = &crypto, .table = table, .app = app, .app_len = app_len, .chip_id = chip_id },
-        &len, error, sizeof error);
+    app = command_read_file(o->app, &app_len, error, sizeof error);
+    if (app)
+        bytes = flash_image_build(&(flash_image_cfg_t){ .crypto = &crypto,
+                                                        .table = table,
+                                                        .app = app,
+                                                        .app_len = app_len,
+                                                        .chip_id = chip_id },
+                                  &len, error, sizeof error);
     if (!bytes) {
         command_fail(code, "%s: %s", o->app, error);
         goto done;
@@ -215,12 +222,14 @@ static int run(const device_options_t *o, uint16_t chip_id)
     if (!device_open(&device, &cfg, error, sizeof error))
         return command_fail(EXIT_BAD_IMAGE, "%s", error);
     int code = EXIT_NO_ANSWER;
-    bus_t *bus = command_open_bus(&o->bus, &code);
+    bus_t *bus = command_open_bus(&o->bus, &code, error, sizeof error);
+    if (!bus) command_fail(code, "%s", error);
     if (bus) {
         drive_catch_signals();
         printf("simulated %s\n", esp_text_chip(device.chip.id));
         code = boot(&device);
         if (code == EXIT_DONE && !device.file.cut) code = serve(&device, bus, o);
+        if (device.file.cut) printf("power cut in flash operation %u\n", device.file.operation);
     }
     bus_close(bus);
     device_close(&device);
@@ -275,7 +284,7 @@ int cmd_device(int argc, char **argv)
     enum { COUNT = sizeof table / sizeof table[0] };
     char error[200];
     const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, NULL, 0, error, sizeof error);
+        options_parse(table, COUNT, argc, argv, NULL, "", error, sizeof error);
     int code = command_usage(parsed, usage, error, table, COUNT);
     if (code >= 0) return code;
     if (!o.flash) return command_fail(EXIT_USAGE, "device: --flash FILE is missing");

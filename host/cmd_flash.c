@@ -5,41 +5,12 @@
 #include "drive.h"
 #include "esp_text.h"
 #include "flasher.h"
-#include "receiver.h" // the result codes of the status message
+#include "json_out.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 
 MACHINE_VERBS(flasher);
-
-// --- What the device says ---
-
-static const struct {
-    uint8_t result;
-    int exit_code;
-    const char *text;
-} results[] = {
-    { RECEIVER_NOT_AN_IMAGE, EXIT_REFUSED, "this is not an ESP application image" },
-    { RECEIVER_WRONG_CHIP, EXIT_REFUSED, "the image is for another chip" },
-    { RECEIVER_WRONG_REVISION, EXIT_REFUSED, "the image is for another revision of the chip" },
-    { RECEIVER_BAD_STRUCTURE, EXIT_REFUSED, "the image's segments make no sense" },
-    { RECEIVER_TOO_LARGE, EXIT_REFUSED, "the image is larger than the slot" },
-    { RECEIVER_NO_DESCRIPTOR, EXIT_REFUSED, "the image has no application descriptor" },
-    { RECEIVER_NO_DIGEST, EXIT_REFUSED,
-      "the image has no SHA-256 appended, so damage could go unnoticed" },
-    { RECEIVER_BAD_CHECKSUM, EXIT_REFUSED, "the image is damaged: wrong checksum" },
-    { RECEIVER_BAD_DIGEST, EXIT_REFUSED, "the image is damaged: wrong SHA-256" },
-    { RECEIVER_INCOMPLETE, EXIT_REFUSED, "the image is incomplete" },
-    { RECEIVER_BROKEN, EXIT_FAILED,
-      "a message was not completed: frames were lost, or two hosts are sending" },
-    { RECEIVER_SILENT, EXIT_FAILED, "nothing came for 10 s" },
-    { RECEIVER_EXCESS, EXIT_FAILED, "more bytes came than were announced" },
-    { RECEIVER_OVERRUN, EXIT_FAILED, "bytes came faster than allowed" },
-    { RECEIVER_FLASH, EXIT_FAILED, "its flash failed" },
-    { RECEIVER_UNCONFIRMED, EXIT_REFUSED,
-      "the firmware it runs is not confirmed yet, and the other slot is its only fallback; restart it first" },
-    { RECEIVER_EXHAUSTED, EXIT_FAILED, "its boot record cannot count any further" },
-    { RECEIVER_CRYPTO, EXIT_FAILED, "its hash library failed" },
-};
 
 // --- flash and send ---
 
@@ -52,12 +23,25 @@ typedef struct {
 
 typedef struct {
     int code;
+    bool about_bus; // not about the file
+    usec_t took;
     char text[400];
 } outcome_t;
+
+__attribute__((format(printf, 2, 3))) static outcome_t outcome(int code, const char *format, ...)
+{
+    outcome_t out = { .code = code };
+    va_list args;
+    va_start(args, format);
+    vsnprintf(out.text, sizeof out.text, format, args);
+    va_end(args);
+    return out;
+}
 
 static outcome_t explain(const flasher_t *f, const bus_options_t *o)
 {
     outcome_t out = { .code = EXIT_FAILED };
+    const char *why;
     char *text = out.text;
     const size_t cap = sizeof out.text;
     const uint32_t sent = flasher_progress(f);
@@ -94,15 +78,21 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
         snprintf(text, cap,
                  "the device failed for a reason that this version does not know (0x%02X)",
                  f->result);
-        for (size_t i = 0; i < sizeof results / sizeof results[0]; i++)
-            if (results[i].result == f->result) {
-                out.code = results[i].exit_code;
-                snprintf(text, cap, "%s after %u bytes: %s. It runs what it ran",
-                         out.code == EXIT_REFUSED ? "refused by the device" : "the device gave up",
-                         f->received, results[i].text);
-            }
+        why = command_result(f->result, &out.code);
+        if (why)
+            snprintf(text, cap, "%s after %u bytes: %s. It runs what it ran",
+                     out.code == EXIT_REFUSED ? "refused by the device" : "the device gave up",
+                     f->received, why);
         break;
     case FLASHER_OVERFLOW:
+        if (f->answered) {
+            snprintf(
+                text, cap,
+                "the device refused to go on (flow control OVFLW) after %u of %u bytes: it knows of no transfer any "
+                "more. Did it restart? It runs what it ran; start again",
+                sent, f->len);
+            break;
+        }
         out.code = EXIT_REFUSED;
         snprintf(
             text, cap,
@@ -132,37 +122,42 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
     return out;
 }
 
-static int report(const flash_options_t *o, const outcome_t *out, uint32_t bytes, usec_t took)
+// Every end of flash and send. Failures go to stderr for people, and with --json to stdout as well.
+static int report(const flash_options_t *o, const outcome_t *out, uint32_t len)
 {
-    const double seconds = (double)took / 1e6;
+    const double seconds = (double)out->took / 1e6;
     if (o->json) {
-        printf("{\"event\":\"%s\",\"exit\":%d,\"file\":\"", out->code ? "failed" : "done",
-               out->code);
-        json_text(stdout, o->file);
-        printf("\",\"bytes\":%u,\"seconds\":%.3f", bytes, seconds);
-        if (out->code) {
-            fputs(",\"reason\":\"", stdout);
-            json_text(stdout, out->text);
-            putchar('"');
-        }
-        puts("}");
-        return out->code;
+        json_out_t json = { .out = stdout };
+        json_out_open(&json, NULL, '{');
+        json_out_string(&json, "event", out->code ? "failed" : "done");
+        json_out_number(&json, "exit", out->code);
+        json_out_string(&json, "file", o->file);
+        json_out_number(&json, "bytes", len);
+        json_out_milli(&json, "seconds", (int64_t)(out->took / 1000));
+        if (out->code) json_out_string(&json, "reason", out->text);
+        json_out_close(&json, '}');
+        putchar('\n');
     }
+    if (out->code && out->about_bus) return command_fail(out->code, "%s", out->text);
     if (out->code) return command_fail(out->code, "%s: %s", o->file, out->text);
-    printf("%s: %u bytes in %.2f s (%.1f kB/s); the device verified it and restarts into it\n",
-           o->file, bytes, seconds, seconds > 0 ? bytes / seconds / 1000 : 0.0);
+    if (!o->json)
+        printf("%s: %u bytes in %.2f s (%.1f kB/s); the device verified it and restarts into it\n",
+               o->file, len, seconds, seconds > 0 ? len / seconds / 1000 : 0.0);
     return EXIT_DONE;
 }
 
-static int transfer(flash_options_t *o, const uint8_t *image, uint32_t len)
+static outcome_t transfer(const flash_options_t *o, const uint8_t *image, uint32_t len)
 {
+    char error[256] = "out of memory";
     uint32_t total;
     uint8_t *bytes = flasher_wrap(o->protocol, image, len, &total);
     int code = EXIT_NO_ANSWER;
-    bus_t *bus = bytes ? command_open_bus(&o->bus, &code) : NULL;
+    bus_t *bus = bytes ? command_open_bus(&o->bus, &code, error, sizeof error) : NULL;
     if (!bus) {
+        outcome_t out = outcome(code, "%s", error);
+        out.about_bus = true;
         free(bytes);
-        return code;
+        return out;
     }
     const flasher_cfg_t cfg = { .isotp = command_isotp(&o->bus, false),
                                 .attempts = FLASHER_ATTEMPTS,
@@ -182,26 +177,27 @@ static int transfer(flash_options_t *o, const uint8_t *image, uint32_t len)
     }
     const usec_t took = drive_now() - start;
     progress_end(&progress, flasher_progress(&flasher), drive_now());
-    outcome_t out = { .code = EXIT_FAILED };
     const uint32_t sent = flasher_progress(&flasher);
+    outcome_t out;
     if (events)
         out = explain(&flasher, &o->bus);
     else if (sent < total)
-        snprintf(out.text, sizeof out.text,
-                 "stopped by a signal after %u of %u bytes; the device runs what it ran", sent,
-                 total);
+        out = outcome(EXIT_FAILED,
+                      "stopped by a signal after %u of %u bytes; the device runs what it ran", sent,
+                      total);
     else
-        snprintf(
-            out.text, sizeof out.text,
+        out = outcome(
+            EXIT_FAILED,
             "stopped by a signal when everything was sent: the device runs the new firmware if it is "
             "right, the old one if not");
+    out.took = took;
     bus_close(bus);
     free(bytes);
-    return report(o, &out, len, took);
+    return out;
 }
 
 // What can be known without the device is said before the bus is touched.
-static int preflight(const char *file, const uint8_t *image, uint32_t len, bool json)
+static outcome_t preflight(const flash_options_t *o, const uint8_t *image, uint32_t len)
 {
     static const esp_image_cfg_t any = {
         .chip_id = ESP_IMAGE_ANY_CHIP,
@@ -210,21 +206,45 @@ static int preflight(const char *file, const uint8_t *image, uint32_t len, bool 
         .cap = 16 << 20, // the largest application partition there is
         .strict = true,
     };
+    char app[COMMAND_APP_CAP];
     crypto_psa_t psa;
     crypto_t crypto;
     esp_image_t im;
-    crypto_psa_init(&psa, &crypto);
+    if (len == 0)
+        return outcome(EXIT_BAD_IMAGE, "not a usable image: the file is empty. Nothing was sent");
+    if (!crypto_psa_init(&psa, &crypto))
+        return outcome(EXIT_FAILED, "the crypto library did not start. Nothing was sent");
     esp_image_init(&im, &any, &crypto);
-    esp_image_err_t err = len ? esp_image_input(&im, image, len) : ESP_IMAGE_ERR_TRUNCATED;
+    esp_image_err_t err = esp_image_input(&im, image, len);
     if (err == ESP_IMAGE_OK) err = esp_image_finish(&im);
-    if (err == ESP_IMAGE_OK) {
-        if (!json)
-            fprintf(stderr, "%s: %s %s for %s, %u bytes\n", file, im.project, im.version,
-                    esp_text_chip(im.chip_id), len);
-        return EXIT_DONE;
+    if (err != ESP_IMAGE_OK) {
+        char why[200];
+        esp_text_image_why(&im, why, sizeof why);
+        return outcome(EXIT_BAD_IMAGE, "not a usable image: %s. Nothing was sent", why);
     }
-    const char *why = len ? esp_text_image_err(err) : "the file is empty";
-    return command_fail(EXIT_BAD_IMAGE, "%s: not a usable image: %s. Nothing was sent", file, why);
+    if (!o->json && !o->quiet)
+        fprintf(stderr, "%s: %s for %s, %u bytes\n", o->file,
+                command_app(im.project, im.version, app), esp_text_chip(im.chip_id), len);
+    return outcome(EXIT_DONE, "%s", "");
+}
+
+static int update(const flash_options_t *o, bool check)
+{
+    char error[200];
+    uint32_t len = 0;
+    outcome_t out;
+    uint8_t *image = command_read_file(o->file, &len, error, sizeof error);
+    if (!image)
+        out = outcome(EXIT_BAD_IMAGE, "%s", error);
+    else if (check)
+        out = preflight(o, image, len);
+    else if (len == 0)
+        out = outcome(EXIT_BAD_IMAGE, "the file is empty: ISO-TP cannot carry nothing");
+    else
+        out = outcome(EXIT_DONE, "%s", "");
+    if (out.code == EXIT_DONE) out = transfer(o, image, len);
+    free(image);
+    return report(o, &out, len);
 }
 
 int cmd_flash(int argc, char **argv)
@@ -244,13 +264,13 @@ int cmd_flash(int argc, char **argv)
           "leave at least this many milliseconds between frames,\nwhatever the device asks for", 0,
           0 },
         { OPTION_FLAG, 0, "json", NULL, &o.json, "events as JSON lines on stdout", 0, 0 },
-        { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress", 0, 0 },
+        { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress, only errors", 0, 0 },
         BUS_OPTIONS_TABLE(&o.bus),
     };
     enum { COUNT = sizeof table / sizeof table[0] };
     char error[200];
     const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, &o.file, 1, error, sizeof error);
+        options_parse(table, COUNT, argc, argv, &o.file, "FILE", error, sizeof error);
     int code = command_usage(parsed, usage, error, table, COUNT);
     if (code >= 0) return code;
     if (strcmp(protocol, "plain") != 0 && strcmp(protocol, "header") != 0)
@@ -258,14 +278,7 @@ int cmd_flash(int argc, char **argv)
                             protocol);
     o.protocol = (protocol[0] == 'p') ? FLASHER_PLAIN : FLASHER_HEADER;
     code = command_check_bus(&o.bus);
-    if (code) return code;
-    uint32_t len;
-    uint8_t *image = command_read_file(o.file, &len);
-    if (!image) return EXIT_BAD_IMAGE;
-    code = preflight(o.file, image, len, o.json);
-    if (code == EXIT_DONE) code = transfer(&o, image, len);
-    free(image);
-    return code;
+    return code ? code : update(&o, true);
 }
 
 int cmd_send(int argc, char **argv)
@@ -280,28 +293,20 @@ int cmd_send(int argc, char **argv)
         { OPTION_REAL, 0, "stmin", "MS", &o.bus.gap_ms,
           "leave at least this many milliseconds between frames", 0, 0 },
         { OPTION_FLAG, 0, "json", NULL, &o.json, "events as JSON lines on stdout", 0, 0 },
-        { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress", 0, 0 },
+        { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress, only errors", 0, 0 },
         BUS_OPTIONS_TABLE(&o.bus),
     };
     enum { COUNT = sizeof table / sizeof table[0] };
     const char *words[2];
     char error[200];
     const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, words, 2, error, sizeof error);
+        options_parse(table, COUNT, argc, argv, words, "INTERFACE FILE", error, sizeof error);
     int code = command_usage(parsed, usage, error, table, COUNT);
     if (code >= 0) return code;
     o.bus.bus.channel = words[0];
     o.file = words[1];
     code = command_check_bus(&o.bus);
-    if (code) return code;
-    uint32_t len;
-    uint8_t *bytes = command_read_file(o.file, &len);
-    if (!bytes) return EXIT_BAD_IMAGE;
-    code = (len == 0) ? command_fail(EXIT_BAD_IMAGE,
-                                     "%s: the file is empty: ISO-TP cannot carry nothing", o.file)
-                      : transfer(&o, bytes, len);
-    free(bytes);
-    return code;
+    return code ? code : update(&o, false);
 }
 
 // --- probe ---
@@ -317,16 +322,16 @@ int cmd_probe(int argc, char **argv)
     const option_t table[] = { BUS_OPTIONS_TABLE(&o) };
     enum { COUNT = sizeof table / sizeof table[0] };
     const char *word = NULL;
-    char error[200];
+    char error[256];
     const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, &word, 1, error, sizeof error);
+        options_parse(table, COUNT, argc, argv, &word, "INTERFACE", error, sizeof error);
     int code = command_usage(parsed, usage, error, table, COUNT);
     if (code >= 0) return code;
     o.bus.channel = word;
     code = command_check_bus(&o);
     if (code) return code;
-    bus_t *bus = command_open_bus(&o, &code);
-    if (!bus) return code;
+    bus_t *bus = command_open_bus(&o, &code, error, sizeof error);
+    if (!bus) return command_fail(code, "%s", error);
     const flasher_cfg_t cfg = { .isotp = command_isotp(&o, false),
                                 .attempts = 1,
                                 .status_timeout = 0 };

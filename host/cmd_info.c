@@ -21,12 +21,12 @@ int cmd_info(int argc, char **argv)
     const char *file = NULL;
     char error[INFO_ERROR_CAP];
     const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, &file, 1, error, sizeof error);
+        options_parse(table, COUNT, argc, argv, &file, "FILE", error, sizeof error);
     const int code = command_usage(parsed, usage, error, table, COUNT);
     if (code >= 0) return code;
     uint32_t len;
-    uint8_t *bytes = command_read_file(file, &len);
-    if (!bytes) return EXIT_BAD_IMAGE;
+    uint8_t *bytes = command_read_file(file, &len, error, sizeof error);
+    if (!bytes) return command_fail(EXIT_BAD_IMAGE, "%s: %s", file, error);
     crypto_psa_t psa;
     crypto_t crypto;
     info_t *info = NULL;

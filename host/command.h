@@ -27,8 +27,17 @@ int cmd_probe(int argc, char **argv);
 int cmd_device(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 
-/// Prints `isotp-ota: <what>` as one line on stderr and returns `code`.
+/// Prints `isotp-ota: <what>` as one line on stderr, whatever bytes a path in it has, and returns
+/// `code`.
 int command_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/// "project version", harmless for a terminal; at most 32 bytes each, as in an image. Returns text.
+enum { COMMAND_APP_CAP = 4 * 65 + 1 };
+const char *command_app(const char *project, const char *version, char text[COMMAND_APP_CAP]);
+
+/// What a status message's result means, of the device; NULL: no such result. The exit code that it
+/// deserves.
+const char *command_result(uint8_t result, int *exit_code);
 
 /// After options_parse(): prints the help or the error. Returns the exit code, or -1: go on.
 int command_usage(options_result_t result, const char *usage, const char *error,
@@ -107,15 +116,15 @@ typedef struct {
 /// tell its format.
 int command_check_bus(const bus_options_t *o);
 
-/// The bus, or NULL after a message on stderr: `*code` is the exit code. No bus is EXIT_NO_ANSWER; a log
+/// The bus, or NULL: `error` holds one line, `*code` is the exit code. No bus is EXIT_NO_ANSWER; a log
 /// that cannot be created is EXIT_FAILED: nothing is wrong with the bus, nothing was sent.
-bus_t *command_open_bus(const bus_options_t *o, int *code);
+bus_t *command_open_bus(const bus_options_t *o, int *code, char *error, size_t cap);
 
 /// The transport's settings for the host's side, or (`device`) for the device's.
 isotp_cfg_t command_isotp(const bus_options_t *o, bool device);
 
-/// Reads a whole file. NULL: a message is on stderr. free() it.
-uint8_t *command_read_file(const char *path, uint32_t *len);
+/// Reads a whole file; free() it. NULL: `error` says why, without the path.
+uint8_t *command_read_file(const char *path, uint32_t *len, char *error, size_t cap);
 
 /// Progress of a transfer: a bar on a terminal, a line every tenth otherwise,
 /// JSON lines with `json`.
@@ -130,8 +139,5 @@ typedef struct {
 void progress_begin(progress_t *p, bool json, const char *what, uint32_t total, usec_t now);
 void progress_show(progress_t *p, uint32_t done, usec_t now);
 void progress_end(progress_t *p, uint32_t done, usec_t now);
-
-/// Prints `text` as the inside of a JSON string, whatever its bytes are.
-void json_text(FILE *out, const char *text);
 
 #endif

@@ -37,6 +37,7 @@ void drive_catch_signals(void)
         sigaddset(&blocked, caught[i]);
     }
     sigprocmask(SIG_BLOCK, &blocked, &unblocked);
+    (void)signal(SIGPIPE, SIG_IGN);
 }
 
 bool drive_stopped(void) { return stopped != 0; }

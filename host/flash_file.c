@@ -118,3 +118,12 @@ void flash_file_close(flash_file_t *f)
     if (f->fd >= 0) close(f->fd);
     f->fd = -1;
 }
+
+bool flash_file_in_use(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return false;
+    const bool in_use = flock(fd, LOCK_EX | LOCK_NB) != 0;
+    close(fd);
+    return in_use;
+}

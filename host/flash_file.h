@@ -23,4 +23,7 @@ enum { FLASH_FILE_SECTOR = 4096 };
 bool flash_file_open(flash_file_t *f, const char *path, flash_t *out, char *error, size_t cap);
 void flash_file_close(flash_file_t *f);
 
+/// True while another process, or this one, has it open by flash_file_open().
+bool flash_file_in_use(const char *path);
+
 #endif

@@ -61,6 +61,15 @@ void json_out_number(json_out_t *j, const char *key, int64_t v)
     fprintf(j->out, "%lld", (long long)v);
 }
 
+void json_out_milli(json_out_t *j, const char *key, int64_t thousandths)
+{
+    const bool negative = thousandths < 0;
+    const uint64_t v = negative ? 0 - (uint64_t)thousandths : (uint64_t)thousandths;
+    begin(j, key);
+    fprintf(j->out, "%s%llu.%03u", negative ? "-" : "", (unsigned long long)(v / 1000),
+            (unsigned)(v % 1000));
+}
+
 void json_out_bool(json_out_t *j, const char *key, bool v)
 {
     begin(j, key);

@@ -27,6 +27,8 @@ void json_out_close(json_out_t *j, char bracket);
 /// Bytes that are not UTF-8 become U+FFFD. NULL becomes null.
 void json_out_string(json_out_t *j, const char *key, const char *text);
 void json_out_number(json_out_t *j, const char *key, int64_t v);
+/// Thousandths, written as a number with three decimals.
+void json_out_milli(json_out_t *j, const char *key, int64_t thousandths);
 void json_out_bool(json_out_t *j, const char *key, bool v);
 
 /// Bytes as a string of hex digits.

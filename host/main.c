@@ -1,11 +1,14 @@
 // main.c - isotp-ota: finds the command; the commands do the rest (cmd_*.c).
 // SPDX-License-Identifier: Apache-2.0
 #include "command.h"
+#include "escape.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
     const char *name;
@@ -39,16 +42,27 @@ static void help(FILE *out)
 
 int command_fail(int code, const char *format, ...)
 {
+    char text[5000], safe[ESCAPE_CAP(sizeof text)]; // a path of 4096 bytes and a sentence
     va_list args;
     va_start(args, format);
-    fputs("isotp-ota: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    escape_text(text, safe, sizeof safe);
+    fprintf(stderr, "isotp-ota: %s\n", safe);
     return code;
 }
 
-int main(int argc, char **argv)
+// If a standard descriptor is closed, the next file to be opened takes its number, and what is printed
+// goes into that file: into a flash file, for example. So they are taken, in a way in which any use
+// fails.
+static void take_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+static int run(int argc, char **argv)
 {
     const char *name = (argc > 1) ? argv[1] : "";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
@@ -60,16 +74,22 @@ int main(int argc, char **argv)
         return EXIT_DONE;
     }
     for (size_t i = 0; i < COMMANDS; i++)
-        if (strcmp(name, commands[i].name) == 0) {
-            const int code = commands[i].run(argc - 1, argv + 1);
-            // A result that could not be written is no result.
-            if (fflush(stdout) != 0 && code == EXIT_DONE)
-                return command_fail(EXIT_FAILED, "standard output: %s", strerror(errno));
-            return code;
-        }
+        if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
     if (argc < 2) {
         help(stderr);
         return EXIT_USAGE;
     }
     return command_fail(EXIT_USAGE, "unknown command '%s'; isotp-ota --help lists them", name);
+}
+
+int main(int argc, char **argv)
+{
+    take_standard_descriptors();
+    const int code = run(argc, argv);
+    errno = 0;
+    const bool lost = fflush(stdout) != 0 || ferror(stdout);
+    // A result that could not be written is no result.
+    if (!lost || code != EXIT_DONE) return code;
+    return command_fail(EXIT_FAILED, "done, but not all could be written to standard output: %s",
+                        errno ? strerror(errno) : "an error");
 }

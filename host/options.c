@@ -65,8 +65,25 @@ static const char *store(const option_t *o, const char *text)
     return "cannot be given";
 }
 
+// `given` ends with NULL.
+static options_result_t take_words(char **given, const char **words, const char *wanted,
+                                   char *error, size_t cap)
+{
+    while (*wanted && *given) {
+        *words++ = *given++;
+        wanted += strcspn(wanted, " ");
+        wanted += strspn(wanted, " ");
+    }
+    if (!*wanted && !*given) return OPTIONS_OK;
+    if (*wanted)
+        snprintf(error, cap, "%.*s is missing", (int)strcspn(wanted, " "), wanted);
+    else
+        snprintf(error, cap, "'%s' is one argument too many", *given);
+    return OPTIONS_WRONG;
+}
+
 options_result_t options_parse(const option_t *options, size_t count, int argc, char **argv,
-                               const char **words, size_t wanted, char *error, size_t cap)
+                               const char **words, const char *wanted, char *error, size_t cap)
 {
     enum { HELP = 'h', FIRST = 256 };
     struct option table[OPTIONS_MAX + 2] = { { 0 } };
@@ -112,15 +129,7 @@ options_result_t options_parse(const option_t *options, size_t count, int argc, 
             return OPTIONS_WRONG;
         }
     }
-    const size_t got = (size_t)(argc - optind);
-    for (size_t i = 0; i < wanted && i < got; i++)
-        words[i] = argv[optind + (int)i];
-    if (got == wanted) return OPTIONS_OK;
-    if (got > wanted)
-        snprintf(error, cap, "'%s' is one argument too many", argv[optind + (int)wanted]);
-    else
-        snprintf(error, cap, "an argument is missing");
-    return OPTIONS_WRONG;
+    return take_words(argv + optind, words, wanted, error, cap);
 }
 
 void options_help(FILE *out, const option_t *options, size_t count)

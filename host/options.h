@@ -39,10 +39,11 @@ typedef struct {
 
 typedef enum { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG } options_result_t;
 
-/// Parses argv[1..] by the table of `count` options; what is not an option must be exactly `wanted`
-/// words, which go to `words`. OPTIONS_WRONG: `error` holds one line. --help is always known.
+/// Parses argv[1..] by the table of `count` options; what is not an option must be exactly the words
+/// that `wanted` names, "INTERFACE FILE" or "", and goes to `words`. OPTIONS_WRONG: `error` holds one
+/// line. --help is always known.
 options_result_t options_parse(const option_t *options, size_t count, int argc, char **argv,
-                               const char **words, size_t wanted, char *error, size_t cap);
+                               const char **words, const char *wanted, char *error, size_t cap);
 
 /// Prints the table, two columns, at most 100 wide.
 void options_help(FILE *out, const option_t *options, size_t count);
