@@ -5,7 +5,7 @@
 //   SENDING          status message           ->  OVER             REFUSED
 //   SENDING          OVFLW                    ->  AWAITING_STATUS  for a short time: it says why
 //   AWAITING_STATUS  status message, timeout  ->  OVER
-//   SENDING          frame with our own ID    ->  OVER             OTHER_SENDER
+//   SENDING          frame with our own ID    ->  OVER             OTHER_SENDER, once we have begun
 //   SENDING          only WAIT for 60 s       ->  OVER             STALLED
 //
 // A status message that comes before the device has answered at all, or that reports success before
@@ -129,7 +129,8 @@ flasher_events_t flasher_input(flasher_t *f, const can_frame_t *frame, usec_t no
 {
     if (f->state == FLASHER_OVER) return FLASHER_NONE;
     const isotp_cfg_t *cfg = &f->cfg->isotp;
-    if (frame->id == cfg->tx_id && frame->ext == cfg->ext && f->state == FLASHER_SENDING)
+    const bool began = flasher_progress(f) > 0; // what comes before may be of a sender that was killed
+    if (frame->id == cfg->tx_id && frame->ext == cfg->ext && began && f->state == FLASHER_SENDING)
         return end(f, FLASHER_OTHER_SENDER);
     const isotp_tx_state_t before = f->isotp.tx.state;
     const isotp_events_t ev = isotp_input(&f->isotp, frame, now);

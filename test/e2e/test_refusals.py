@@ -118,19 +118,19 @@ class Refusals(harness.TestCase):
             self.assert_fails(process.finish(), 3, "flow control timeout: nobody answered on 7E8 .*three times")
 
     def test_a_second_flash_during_a_transfer(self):
-        # Either sees the other one's frames. Who has none on the bus at that moment disturbs nobody, though: the
-        # second one may give up before it has sent anything, and then the first one is right to go on.
+        # Each sees the frames of the other one, and both give up. Only if the first one has no frame on the bus just
+        # then, because it waits for a flow control, it gives way to the second one.
         device = self.new_device(V123, bitrate=250000)
         first = self.start("flash", "-c", self.channel(), V130)
         first.wait_for(r"\b\d+%", "stderr")
         second = self.flash(V130, "-q")
-        self.assert_fails(second, 1, "another node on this bus sends on 7E0")
         done = first.finish()
-        if done.code == 0:
-            self.assert_confirms(device, "ota_1", V130_APP)
-            return
         self.assertEqual((done.code, done.out), (1, ""))
         self.assertRegex(done.err.splitlines()[-1], "^isotp-ota: .*another node on this bus sends on 7E0")
+        if second.code == 0:
+            self.assert_confirms(device, "ota_1", V130_APP)
+            return
+        self.assert_fails(second, 1, "another node on this bus sends on 7E0")
         device.wait_for("^update: failed")
         self.assert_old_stays(device)
 

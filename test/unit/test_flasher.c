@@ -282,6 +282,19 @@ static void wraps_an_image_for_each_protocol(void **state)
     }
 }
 
+static void what_a_killed_sender_left_on_the_bus_is_no_other_sender(void **state)
+{
+    (void)state;
+    begin(10000);
+    can_frame_t frame = { .id = 0x7E0, .len = 8, .data = { 0x21 } };
+    assert_int_equal(flasher_input(&f, &frame, now), FLASHER_NONE);
+    assert_int_equal(pump(), FLASHER_NONE);
+    assert_int_equal(clear_to_send(), FLASHER_NONE);
+    frame.data[0] = 0x22; // but once we have begun, it is
+    assert_int_equal(flasher_input(&f, &frame, now), FLASHER_FAILED);
+    assert_int_equal(f.why, FLASHER_OTHER_SENDER);
+}
+
 static void gives_up_a_device_that_only_says_wait(void **state)
 {
     (void)state;
@@ -315,6 +328,7 @@ static void a_single_frame_that_nobody_answers_is_no_proof_of_a_device(void **st
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_killed_sender_left_on_the_bus_is_no_other_sender),
         cmocka_unit_test(gives_up_a_device_that_only_says_wait),
         cmocka_unit_test(a_single_frame_that_nobody_answers_is_no_proof_of_a_device),
         cmocka_unit_test(sends_every_message_and_ends_with_the_status),
