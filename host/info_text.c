@@ -229,7 +229,7 @@ static void put_record(FILE *out, const info_record_t *r, unsigned i, bool assum
         field(out, label, "not valid (sequence 0x%x%s)", r->record.seq,
               r->record.seq == 0 ? ", which ESP-IDF accepts" : ", CRC wrong or not a sequence");
     else {
-        char starts[32] = "";
+        char starts[48] = "";
         if (r->record.starts != 0)
             snprintf(starts, sizeof starts, ", started %ux%s", r->record.starts,
                      r->record.confirmed ? ", confirmed" : "");

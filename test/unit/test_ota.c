@@ -725,7 +725,8 @@ static void cut_confirm(unsigned slots, bool factory, int old, uint32_t old_seq)
     uint8_t *oldest = bench_image("0.9", false, &len);
     bench_close(&bench);
     bench_open(&bench, slots, factory);
-    before = realloc(before, bench.nor.flash.size);
+    free(before);
+    before = malloc(bench.nor.flash.size);
     assert_non_null(before);
     for (int slot = factory ? OTA_FACTORY : 0; slot < (int)slots; slot++)
         bench_put(&bench, slot, oldest, len);
