@@ -192,7 +192,7 @@ static int create(const device_options_t *o, uint16_t chip_id)
     }
     code = EXIT_FAILED;
     if (!write_new(o->flash, bytes, len, o->force)) goto done;
-    printf("created %s: %u MB of flash, %s in the first slot\n", o->flash, len >> 20, o->app);
+    printf("created %s: %u MB of flash with %s in it\n", o->flash, len >> 20, o->app);
     fflush(stdout);
     code = EXIT_DONE;
 done:

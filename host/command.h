@@ -12,7 +12,7 @@
 /// Exit codes; stable.
 enum {
     EXIT_DONE = 0,
-    EXIT_FAILED = 1, // the device still runs what it ran
+    EXIT_FAILED = 1, // the device still runs what it ran, unless the message doubts it
     EXIT_USAGE = 2,
     EXIT_NO_ANSWER = 3,   // nobody answers, or no bus
     EXIT_REFUSED = 4,     // the device refused

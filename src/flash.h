@@ -28,4 +28,12 @@ typedef struct {
     int (*erase)(void *ctx, uint32_t at);
 } flash_t;
 
+/// True if these bytes are as an erase leaves them.
+static inline bool flash_is_blank(const uint8_t *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (p[i] != 0xFF) return false;
+    return true;
+}
+
 #endif

@@ -106,13 +106,6 @@ bool ota_complete(const ota_t *o) { return o->phase == OTA_OPEN && esp_image_com
 
 // --- Writing: one flash operation a step ---
 
-static bool is_blank(const uint8_t *p, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (p[i] != 0xFF) return false;
-    return true;
-}
-
 // Everything that may refuse the image without touching the slot has been seen.
 static bool head_judged(const ota_t *o) { return o->image.pos >= ESP_IMAGE_HEAD_LEN; }
 
@@ -125,7 +118,7 @@ static ota_err_t prepare_sector(ota_t *o)
         uint8_t piece[64];
         const int err = flash->read(flash->ctx, at + i, piece, sizeof piece);
         if (err) return fail_flash(o, err);
-        blank = is_blank(piece, sizeof piece);
+        blank = flash_is_blank(piece, sizeof piece);
     }
     const int err = blank ? 0 : flash->erase(flash->ctx, at);
     if (err) return fail_flash(o, err);
@@ -139,7 +132,7 @@ static ota_err_t program_page(ota_t *o)
     const uint32_t len = (uint32_t)smaller(o->fill, OTA_PAGE);
     const uint32_t padded = (len + FLASH_UNIT - 1) / FLASH_UNIT * FLASH_UNIT; // <= OTA_PAGE
     if (padded > len) memset(&o->buf[len], 0xFF, padded - len);
-    const int err = is_blank(o->buf, padded)
+    const int err = flash_is_blank(o->buf, padded)
                         ? 0 // as it is on flash
                         : flash->prog(flash->ctx, target(o).at + o->at, o->buf, padded);
     if (err) return fail_flash(o, err);

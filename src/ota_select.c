@@ -39,13 +39,6 @@ static bool is_rejected(const ota_record_t *r)
     return r->state == OTA_STATE_INVALID || r->state == OTA_STATE_ABORTED;
 }
 
-static bool is_blank(const uint8_t *p, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (p[i] != 0xFF) return false;
-    return true;
-}
-
 // --- Reading ---
 
 ota_record_t ota_select_decode(const uint8_t raw[OTA_RECORD_LEN], unsigned slots)
@@ -61,7 +54,7 @@ ota_record_t ota_select_decode(const uint8_t raw[OTA_RECORD_LEN], unsigned slots
 
 static bool is_marked(const uint8_t *raw, unsigned mark)
 {
-    return !is_blank(&raw[AT_MARKS + mark * FLASH_UNIT], FLASH_UNIT);
+    return !flash_is_blank(&raw[AT_MARKS + mark * FLASH_UNIT], FLASH_UNIT);
 }
 
 int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select_t *out)
