@@ -129,7 +129,8 @@ flasher_events_t flasher_input(flasher_t *f, const can_frame_t *frame, usec_t no
 {
     if (f->state == FLASHER_OVER) return FLASHER_NONE;
     const isotp_cfg_t *cfg = &f->cfg->isotp;
-    const bool began = flasher_progress(f) > 0; // what comes before may be of a sender that was killed
+    const bool began =
+        flasher_progress(f) > 0; // what comes before may be of a sender that was killed
     if (frame->id == cfg->tx_id && frame->ext == cfg->ext && began && f->state == FLASHER_SENDING)
         return end(f, FLASHER_OTHER_SENDER);
     const isotp_tx_state_t before = f->isotp.tx.state;

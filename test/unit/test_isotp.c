@@ -831,6 +831,17 @@ static void refuses_a_second_message_while_the_first_is_under_way(void **state)
                "1000 ! TX_FAILED TIMEOUT_BS\n");
 }
 
+static void a_confirmation_that_belongs_to_no_frame_is_ignored(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0 * stray\n"
+               "1 * start 2\n"
+               "1 < 02 00 01\n"
+               "1 ! SENT\n"
+               "2 * stray\n");
+}
+
 static void a_driver_reset_does_not_leave_the_message_hanging(void **state)
 {
     (void)state;
@@ -966,6 +977,7 @@ int main(void)
         cmocka_unit_test(sent_means_confirmed),
         cmocka_unit_test(keeps_the_driver_busy_when_no_gap_is_asked_for),
         cmocka_unit_test(refuses_a_second_message_while_the_first_is_under_way),
+        cmocka_unit_test(a_confirmation_that_belongs_to_no_frame_is_ignored),
         cmocka_unit_test(a_driver_reset_does_not_leave_the_message_hanging),
         cmocka_unit_test(a_driver_reset_in_the_middle_of_a_message_ends_it),
         cmocka_unit_test(sends_and_receives_at_the_same_time),

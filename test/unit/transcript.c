@@ -177,6 +177,8 @@ static void act(world_t *w, const char *text)
         w->driver_on = false;
     } else if (strcmp(text, "driver on") == 0) {
         w->driver_on = true;
+    } else if (strcmp(text, "stray") == 0) {
+        handle(w, isotp_sent(&w->tp, w->now));
     } else if (strcmp(text, "lost") == 0) {
         w->confirms = 0;
         isotp_lost(&w->tp);

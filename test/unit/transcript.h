@@ -16,6 +16,8 @@
 //     * proceed BS    it grants one
 //     * refuse        it refuses the rest of the message
 //     * driver off    the driver takes no frames until `driver on`
+//     * lost          the driver drops what it took and has not confirmed
+//     * stray         it confirms a frame that nobody knows of
 //     * confirm D     the driver confirms frames D ms after it took them (the beginning: at once)
 #ifndef TRANSCRIPT_H
 #define TRANSCRIPT_H
