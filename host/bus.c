@@ -220,9 +220,11 @@ static void go_down(bus_t *bus)
 
 bool bus_restart(bus_t *bus, char *error, size_t cap)
 {
+    // Opened before the old connection is closed: a virtual bus ends when its last node leaves.
+    const int fd = bus->driver->open(bus->self, error, cap);
     go_down(bus);
-    bus->fd = bus->driver->open(bus->self, error, cap);
-    return bus->fd >= 0;
+    bus->fd = fd;
+    return fd >= 0;
 }
 
 int bus_fd(const bus_t *bus) { return bus->fd; }

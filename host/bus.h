@@ -8,7 +8,7 @@
 //     if (!bus_send(bus, &frame)) ask_later(); // else taken: BUS_SENT reports when it has left
 //     while ((event = bus_recv(bus, &in)) != BUS_NONE) handle(event, &in);
 //
-// Threads: none inside, one caller at a time. Nothing here blocks but bus_open() (at most a second)
+// Threads: none inside, one caller at a time. Nothing here blocks but bus_open() (at most 5 s)
 // and, while the bus is gone, the calls after BUS_DOWN: every 100 ms one of them tries to open it
 // again, as long as bus_open() would.
 #ifndef BUS_H
