@@ -224,7 +224,7 @@ bool isotp_start(isotp_t *tp, const void *msg, uint32_t len, usec_t now)
     return true;
 }
 
-// The message frame that is next, and how many bytes of the message it carries.
+// Writes the header of the message's next frame; returns its length.
 static uint8_t tx_header(const isotp_tx_t *tx, uint8_t pci[6])
 {
     if (tx->at > 0) {
@@ -275,6 +275,7 @@ const can_frame_t *isotp_output(isotp_t *tp, usec_t now)
         const size_t len = smaller(FRAME_LEN - header, tp->tx.len - tp->tx.at);
         memcpy(&out->data[header], &tp->tx.msg[tp->tx.at], len);
         out->len = (uint8_t)(header + len);
+        tp->offer_len = (uint8_t)len;
     } else {
         return NULL;
     }
@@ -299,10 +300,8 @@ static void commit_flow_control(isotp_t *tp, usec_t now)
 static void commit_message(isotp_t *tp, usec_t now)
 {
     isotp_tx_t *tx = &tp->tx;
-    uint8_t pci[6];
-    const uint8_t header = tx_header(tx, pci);
     const bool first = tx->at == 0;
-    tx->at += (uint32_t)smaller((size_t)(FRAME_LEN - header), tx->len - tx->at);
+    tx->at += tp->offer_len;
     tx->sn = (tx->sn + 1u) & 0x0F;
     tx->in_flight++;
     if (tx->at == tx->len) {

@@ -138,6 +138,7 @@ typedef struct {
     uint8_t flight; // frames the driver has, oldest in bit 0; 1: flow control, 0: part of a message
     uint8_t flight_count; // 0..ISOTP_IN_FLIGHT_MAX
     uint8_t offer;        // what isotp_output() returned last
+    uint8_t offer_len;    // bytes of the message in it
     can_frame_t out;
 } isotp_t;
 
