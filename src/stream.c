@@ -125,7 +125,7 @@ static stream_events_t start(stream_t *s, stream_kind_t kind)
     s->kind = kind;
     s->state = STREAM_RECEIVING;
     s->total = s->ready = s->used;
-    s->judging = s->broke = false;
+    s->judging = false;
     return STREAM_STARTED;
 }
 
@@ -168,7 +168,7 @@ void stream_begin(stream_t *s, uint32_t len, bool broke)
     if (s->judging) s->used = s->ready; // a message that broke off before it was judged
     s->message_len = len;
     s->message_at = 0;
-    s->broke = broke && s->state == STREAM_RECEIVING;
+    s->broke = broke;
     s->foreign = s->state == STREAM_ENDING;
     s->judging = !s->foreign;
 }
@@ -211,7 +211,6 @@ stream_events_t stream_end(stream_t *s, usec_t now)
 
 stream_events_t stream_break(stream_t *s)
 {
-    s->message_at = s->message_len;
     if (s->state == STREAM_RECEIVING) return fail(s, STREAM_BROKEN);
     if (s->state == STREAM_IDLE) stream_stop(s);
     return STREAM_NONE;
