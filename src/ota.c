@@ -73,8 +73,7 @@ static bool is_unconfirmed(const ota_select_t *sel, int running)
 {
     if (sel->active < 0) return false;
     const ota_record_t *r = &sel->record[sel->active];
-    return (int)r->slot == running && !r->confirmed &&
-           (r->state == OTA_STATE_NEW || r->state == OTA_STATE_PENDING);
+    return (int)r->slot == running && ota_select_on_trial(r);
 }
 
 ota_err_t ota_begin(ota_t *o, uint32_t size)
@@ -152,8 +151,7 @@ static bool page_ready(const ota_t *o)
 // that is known.
 static bool worth_preparing(const ota_t *o)
 {
-    const uint32_t end =
-        o->image.len ? (uint32_t)smaller(o->image.len, target(o).size) : target(o).size;
+    const uint32_t end = o->image.len ? o->image.len : target(o).size;
     return o->erased < end && o->erased <= o->at + o->fill + o->cfg->flash->sector_size;
 }
 
@@ -165,8 +163,7 @@ static ota_err_t write_step(ota_t *o)
         o->retired = true;
         return OTA_OK;
     }
-    if (page_ready(o)) return (o->at < o->erased) ? program_page(o) : prepare_sector(o);
-    return prepare_sector(o);
+    return (page_ready(o) && o->at < o->erased) ? program_page(o) : prepare_sector(o);
 }
 
 bool ota_busy(const ota_t *o)
@@ -186,8 +183,7 @@ bool ota_busy(const ota_t *o)
 
 ota_err_t ota_finish(ota_t *o)
 {
-    if (o->phase != OTA_OPEN) return fail(o, OTA_ERR_INCOMPLETE);
-    if (!esp_image_complete(&o->image)) return fail(o, OTA_ERR_INCOMPLETE);
+    if (!ota_complete(o)) return fail(o, OTA_ERR_INCOMPLETE);
     o->phase = OTA_FLUSHING;
     return OTA_OK;
 }

@@ -35,8 +35,7 @@ static verdict_t verify(ota_boot_t *b, const flash_t *flash, const crypto_t *cry
 
 static bool trial_failed(const ota_record_t *r)
 {
-    if (r->confirmed) return false;
-    return r->state == OTA_STATE_PENDING || (r->state == OTA_STATE_NEW && r->starts > 0);
+    return ota_select_on_trial(r) && (r->state == OTA_STATE_PENDING || r->starts > 0);
 }
 
 // An update on trial that was started before and not confirmed has failed. It may be true of both
@@ -48,12 +47,8 @@ static void end_failed_trials(ota_boot_t *b, const flash_t *flash, const esp_lay
         ota_record_t *r = &sel->record[sel->active];
         if (b->gave_up == OTA_NOTHING) b->gave_up = (int)r->slot;
         (void)ota_select_reject(flash, layout, OTA_STATE_ABORTED);
-        // Decided, even if the flash would not take it: the other record rules, if it can.
-        r->state = OTA_STATE_ABORTED;
-        const ota_record_t *other = &sel->record[1 - sel->active];
-        const bool rules =
-            other->valid && other->state != OTA_STATE_INVALID && other->state != OTA_STATE_ABORTED;
-        sel->active = rules ? 1 - sel->active : -1;
+        r->state = OTA_STATE_ABORTED; // decided, even if the flash would not take it
+        ota_select_rule(sel);
     }
 }
 
@@ -79,7 +74,7 @@ void ota_boot_choose(ota_boot_t *b, const flash_t *flash, const crypto_t *crypto
     if (!readable || b->slot < 0) return;
     const ota_record_t *r = (sel.active >= 0) ? &sel.record[sel.active] : NULL;
     const bool about_it = r && (int)r->slot == b->slot;
-    if (about_it && r->state == OTA_STATE_NEW && !r->confirmed)
+    if (about_it && ota_select_on_trial(r))
         b->on_trial = ota_select_mark_start(flash, layout) == 0;
     else if (about_it ? r->confirmed : !ota_select_rejects(&sel, b->slot))
         (void)ota_select_append(flash, layout, (unsigned)b->slot, OTA_STATE_VALID);

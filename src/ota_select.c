@@ -57,9 +57,25 @@ static bool is_marked(const uint8_t *raw, unsigned mark)
     return !flash_is_blank(&raw[AT_MARKS + mark * FLASH_UNIT], FLASH_UNIT);
 }
 
+bool ota_select_on_trial(const ota_record_t *r)
+{
+    return !r->confirmed && (r->state == OTA_STATE_NEW || r->state == OTA_STATE_PENDING);
+}
+
+void ota_select_rule(ota_select_t *sel)
+{
+    sel->active = sel->newest = -1;
+    for (int i = 0; i < 2; i++) {
+        const ota_record_t *r = &sel->record[i];
+        if (!r->valid) continue;
+        if (sel->newest < 0 || r->seq > sel->record[sel->newest].seq) sel->newest = i;
+        if (is_rejected(r)) continue;
+        if (sel->active < 0 || r->seq > sel->record[sel->active].seq) sel->active = i;
+    }
+}
+
 int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select_t *out)
 {
-    out->active = out->newest = -1;
     for (int i = 0; i < 2; i++) {
         uint8_t raw[OTA_RECORD_LEN + MARKS * FLASH_UNIT];
         const int err = flash->read(flash->ctx, sector_at(flash, layout, i), raw, sizeof raw);
@@ -72,11 +88,8 @@ int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select
         // Only images on trial are marked. Another state is what a torn erase of a record left.
         const bool marked = r->starts > 0 || (r->confirmed && r->state != OTA_STATE_PENDING);
         if (marked && r->state != OTA_STATE_NEW && !is_rejected(r)) r->valid = false;
-        if (!r->valid) continue;
-        if (out->newest < 0 || r->seq > out->record[out->newest].seq) out->newest = i;
-        if (is_rejected(r)) continue;
-        if (out->active < 0 || r->seq > out->record[out->active].seq) out->active = i;
     }
+    ota_select_rule(out);
     return 0;
 }
 

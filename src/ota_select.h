@@ -63,6 +63,12 @@ ota_record_t ota_select_decode(const uint8_t raw[OTA_RECORD_LEN], unsigned slots
 /// Reads both sectors. Returns 0 or the flash's error.
 int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select_t *out);
 
+/// True if the image must be confirmed and is not: NEW or PENDING.
+bool ota_select_on_trial(const ota_record_t *r);
+
+/// Finds out anew which record rules; for a bootloader that decided against one.
+void ota_select_rule(ota_select_t *sel);
+
 /// True if the last that is recorded about `slot` is that it was INVALID or ABORTED.
 bool ota_select_rejects(const ota_select_t *sel, int slot);
 
