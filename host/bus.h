@@ -60,4 +60,7 @@ bus_event_t bus_recv(bus_t *bus, can_frame_t *frame);
 /// Hands a frame to the adapter. False: it has no room now, ask again after the next BUS_SENT.
 bool bus_send(bus_t *bus, const can_frame_t *frame);
 
+/// Microseconds of the monotonic clock.
+usec_t bus_clock(void);
+
 #endif

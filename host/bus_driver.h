@@ -34,7 +34,4 @@ __attribute__((format(printf, 3, 4))) void bus_error(char *error, size_t cap, co
 /// Reads `text` as a bit rate. False: not a number in 1000..20000000.
 bool bus_parse_rate(const char *text, uint32_t *rate);
 
-/// The monotonic clock.
-usec_t bus_clock(void);
-
 #endif

@@ -13,14 +13,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int command_usage(options_result_t result, const char *usage, const char *error,
-                  const option_t *options, size_t count)
+int command_parse(const char *usage, const option_t *options, size_t count, int argc, char **argv,
+                  const char **words, const char *wanted)
 {
-    if (result == OPTIONS_OK) return -1;
-    if (result == OPTIONS_HELP) {
+    char error[300];
+    switch (options_parse(options, count, argc, argv, words, wanted, error, sizeof error)) {
+    case OPTIONS_OK: return -1;
+    case OPTIONS_HELP:
         fputs(usage, stdout);
         options_help(stdout, options, count);
         return EXIT_DONE;
+    case OPTIONS_WRONG: break;
     }
     const size_t name_len = strcspn(usage + strlen("Usage: isotp-ota "), " \n");
     const char *name = usage + strlen("Usage: isotp-ota ");

@@ -282,10 +282,7 @@ int cmd_device(int argc, char **argv)
         BUS_OPTIONS_TABLE(&o.bus),
     };
     enum { COUNT = sizeof table / sizeof table[0] };
-    char error[200];
-    const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, NULL, "", error, sizeof error);
-    int code = command_usage(parsed, usage, error, table, COUNT);
+    int code = command_parse(usage, table, COUNT, argc, argv, NULL, "");
     if (code >= 0) return code;
     if (!o.flash) return command_fail(EXIT_USAGE, "device: --flash FILE is missing");
     if (o.create && !o.app) return command_fail(EXIT_USAGE, "device: --create needs --app IMAGE");

@@ -166,17 +166,16 @@ static outcome_t transfer(const flash_options_t *o, const uint8_t *image, uint32
     const machine_t machine = MACHINE(flasher, &flasher);
     drive_catch_signals();
     progress_t progress;
-    const usec_t start = drive_now();
+    const usec_t start = bus_clock();
     progress_begin(&progress, o->json, o->file, total, start);
-    progress.terminal = progress.terminal && !o->quiet;
     flasher_init(&flasher, &cfg, bytes, total, start);
     unsigned events = FLASHER_NONE;
     while (!events && !drive_stopped()) {
-        events = drive(bus, &machine, drive_now() + 100 * USEC_MS);
-        if (!o->quiet || o->json) progress_show(&progress, flasher_progress(&flasher), drive_now());
+        events = drive(bus, &machine, bus_clock() + 100 * USEC_MS);
+        if (!o->quiet || o->json) progress_show(&progress, flasher_progress(&flasher), bus_clock());
     }
-    const usec_t took = drive_now() - start;
-    progress_end(&progress, flasher_progress(&flasher), drive_now());
+    const usec_t took = bus_clock() - start;
+    progress_end(&progress, flasher_progress(&flasher), bus_clock());
     const uint32_t sent = flasher_progress(&flasher);
     outcome_t out;
     if (events)
@@ -268,10 +267,7 @@ int cmd_flash(int argc, char **argv)
         BUS_OPTIONS_TABLE(&o.bus),
     };
     enum { COUNT = sizeof table / sizeof table[0] };
-    char error[200];
-    const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, &o.file, "FILE", error, sizeof error);
-    int code = command_usage(parsed, usage, error, table, COUNT);
+    int code = command_parse(usage, table, COUNT, argc, argv, &o.file, "FILE");
     if (code >= 0) return code;
     if (strcmp(protocol, "plain") != 0 && strcmp(protocol, "header") != 0)
         return command_fail(EXIT_USAGE, "flash: --protocol: '%s' is neither header nor plain",
@@ -298,10 +294,7 @@ int cmd_send(int argc, char **argv)
     };
     enum { COUNT = sizeof table / sizeof table[0] };
     const char *words[2];
-    char error[200];
-    const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, words, "INTERFACE FILE", error, sizeof error);
-    int code = command_usage(parsed, usage, error, table, COUNT);
+    int code = command_parse(usage, table, COUNT, argc, argv, words, "INTERFACE FILE");
     if (code >= 0) return code;
     o.bus.bus.channel = words[0];
     o.file = words[1];
@@ -323,9 +316,7 @@ int cmd_probe(int argc, char **argv)
     enum { COUNT = sizeof table / sizeof table[0] };
     const char *word = NULL;
     char error[256];
-    const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, &word, "INTERFACE", error, sizeof error);
-    int code = command_usage(parsed, usage, error, table, COUNT);
+    int code = command_parse(usage, table, COUNT, argc, argv, &word, "INTERFACE");
     if (code >= 0) return code;
     o.bus.channel = word;
     code = command_check_bus(&o);
@@ -338,12 +329,12 @@ int cmd_probe(int argc, char **argv)
     flasher_t flasher;
     const machine_t machine = MACHINE(flasher, &flasher);
     drive_catch_signals();
-    const usec_t start = drive_now();
+    const usec_t start = bus_clock();
     flasher_init(&flasher, &cfg, message, sizeof message, start);
     unsigned events = FLASHER_NONE;
     while (!events && !flasher.answered && !flasher.overflowed && !drive_stopped())
-        events = drive(bus, &machine, drive_now() + 1 * USEC_MS);
-    const double ms = (double)(drive_now() - start) / 1000;
+        events = drive(bus, &machine, bus_clock() + 1 * USEC_MS);
+    const double ms = (double)(bus_clock() - start) / 1000;
     if (flasher.overflowed) {
         printf(
             "%X answered after %.1f ms: a device is there, and refuses this message, as it should (OVFLW)\n",
@@ -352,7 +343,7 @@ int cmd_probe(int argc, char **argv)
         printf("%X answered after %.1f ms: a device is there (BS %u, STmin %.1f ms)\n",
                o.device_id.id, ms, flasher.isotp.tx.left, (double)flasher.isotp.tx.gap / 1000);
         (void)drive(bus, &machine,
-                    drive_now() +
+                    bus_clock() +
                         500 * USEC_MS); // the rest of the message, so that it need not wait
     } else if (events) {
         const outcome_t out = explain(&flasher, &o);

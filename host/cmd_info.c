@@ -20,9 +20,7 @@ int cmd_info(int argc, char **argv)
     enum { COUNT = sizeof table / sizeof table[0] };
     const char *file = NULL;
     char error[INFO_ERROR_CAP];
-    const options_result_t parsed =
-        options_parse(table, COUNT, argc, argv, &file, "FILE", error, sizeof error);
-    const int code = command_usage(parsed, usage, error, table, COUNT);
+    const int code = command_parse(usage, table, COUNT, argc, argv, &file, "FILE");
     if (code >= 0) return code;
     uint32_t len;
     uint8_t *bytes = command_read_file(file, &len, error, sizeof error);

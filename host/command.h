@@ -39,9 +39,9 @@ const char *command_app(const char *project, const char *version, char text[COMM
 /// deserves.
 const char *command_result(uint8_t result, int *exit_code);
 
-/// After options_parse(): prints the help or the error. Returns the exit code, or -1: go on.
-int command_usage(options_result_t result, const char *usage, const char *error,
-                  const option_t *options, size_t count);
+/// options_parse(), and prints the help or the error. Returns the exit code, or -1: go on.
+int command_parse(const char *usage, const option_t *options, size_t count, int argc, char **argv,
+                  const char **words, const char *wanted);
 
 /// The options every command on a bus has.
 typedef struct {
@@ -56,61 +56,25 @@ typedef struct {
         .host_id = { .id = 0x7E0 }, .device_id = {.id = 0x7E8 }                                    \
     }
 
-#define BUS_OPTIONS_TABLE(o)                                                                                    \
-    { OPTION_HEADING, 0, "Bus", NULL, NULL, NULL, 0, 0 },                                                       \
-        { OPTION_TEXT,                                                                                          \
-          'i',                                                                                                  \
-          "interface",                                                                                          \
-          "NAME",                                                                                               \
-          &(o)->bus.interface,                                                                                  \
-          "virtual or socketcan; default: what CHANNEL looks like,\nor $CAN_INTERFACE",                         \
-          0,                                                                                                    \
-          0 },                                                                                                  \
-        { OPTION_TEXT,                                                                                          \
-          'c',                                                                                                  \
-          "channel",                                                                                            \
-          "CHANNEL",                                                                                            \
-          &(o)->bus.channel,                                                                                    \
-          "virtual:NAME[?bitrate=N], can0, ...; default: $CAN_CHANNEL",                                         \
-          0,                                                                                                    \
-          0 },                                                                                                  \
-        { OPTION_NUMBER,                                                                                        \
-          'b',                                                                                                  \
-          "bitrate",                                                                                            \
-          "N",                                                                                                  \
-          &(o)->bus.bitrate,                                                                                    \
-          "bit/s of a virtual bus (a real one is set up with `ip link`);\ndefault: $CAN_BITRATE, or no pacing", \
-          1000,                                                                                                 \
-          8000000 },                                                                                            \
-        { OPTION_CAN_ID,                                                                                        \
-          's',                                                                                                  \
-          "source",                                                                                             \
-          "ID",                                                                                                 \
-          &(o)->host_id,                                                                                        \
-          "what the host sends on, hex, 8 digits: 29 bit; default 7E0",                                         \
-          0,                                                                                                    \
-          0 },                                                                                                  \
-        { OPTION_CAN_ID,                                                                                        \
-          'd',                                                                                                  \
-          "destination",                                                                                        \
-          "ID",                                                                                                 \
-          &(o)->device_id,                                                                                      \
-          "what the host listens to; default 7E8",                                                              \
-          0,                                                                                                    \
-          0 },                                                                                                  \
-        { OPTION_BYTE,                                                                                          \
-          'p',                                                                                                  \
-          "padding",                                                                                            \
-          "BYTE",                                                                                               \
-          &(o)->padding,                                                                                        \
-          "fill frames up to 8 bytes with BYTE, hex",                                                           \
-          0,                                                                                                    \
-          0 },                                                                                                  \
-    {                                                                                                           \
-        OPTION_TEXT, 0, "log", "FILE", &(o)->bus.log,                                                           \
-            "writes every frame to a file, anew: X.log (candump),\nX.pcap (Wireshark) or X.asc (Vector)",       \
-            0, 0                                                                                                \
-    }
+// clang-format off
+#define BUS_OPTIONS_TABLE(o)                                                                          \
+    { OPTION_HEADING, 0, "Bus", NULL, NULL, NULL, 0, 0 },                                             \
+    { OPTION_TEXT, 'i', "interface", "NAME", &(o)->bus.interface,                                     \
+      "virtual or socketcan; default: what CHANNEL looks like,\nor $CAN_INTERFACE", 0, 0 },           \
+    { OPTION_TEXT, 'c', "channel", "CHANNEL", &(o)->bus.channel,                                      \
+      "virtual:NAME[?bitrate=N], can0, ...; default: $CAN_CHANNEL", 0, 0 },                           \
+    { OPTION_NUMBER, 'b', "bitrate", "N", &(o)->bus.bitrate,                                          \
+      "bit/s of a virtual bus (a real one is set up with `ip link`);\n"                               \
+      "default: $CAN_BITRATE, or no pacing", 1000, 8000000 },                                         \
+    { OPTION_CAN_ID, 's', "source", "ID", &(o)->host_id,                                              \
+      "what the host sends on, hex, 8 digits: 29 bit; default 7E0", 0, 0 },                           \
+    { OPTION_CAN_ID, 'd', "destination", "ID", &(o)->device_id,                                       \
+      "what the host listens to; default 7E8", 0, 0 },                                                \
+    { OPTION_BYTE, 'p', "padding", "BYTE", &(o)->padding,                                             \
+      "fill frames up to 8 bytes with BYTE, hex", 0, 0 },                                             \
+    { OPTION_TEXT, 0, "log", "FILE", &(o)->bus.log,                                                   \
+      "writes every frame to a file, anew: X.log (candump),\nX.pcap (Wireshark) or X.asc (Vector)", 0, 0 }
+// clang-format on
 
 /// 0, or an exit code after a message: both IDs must be of one width, and differ; a log's name must
 /// tell its format.

@@ -17,13 +17,6 @@ static void on_signal(int number)
     stopped = 1;
 }
 
-usec_t drive_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (usec_t)t.tv_sec * 1000000 + (usec_t)t.tv_nsec / 1000;
-}
-
 // The signals stay blocked but while ppoll() waits, so that none can slip in between a test and the
 // wait.
 void drive_catch_signals(void)
@@ -56,8 +49,8 @@ static void wait_for_bus(bus_t *bus, usec_t until, usec_t now)
 static void give(bus_t *bus, const machine_t *m)
 {
     const can_frame_t *frame;
-    while ((frame = m->output(m->self, drive_now())) != NULL && bus_send(bus, frame))
-        m->taken(m->self, drive_now());
+    while ((frame = m->output(m->self, bus_clock())) != NULL && bus_send(bus, frame))
+        m->taken(m->self, bus_clock());
 }
 
 static unsigned take(bus_t *bus, const machine_t *m)
@@ -67,8 +60,8 @@ static unsigned take(bus_t *bus, const machine_t *m)
     while (events == 0) {
         switch (bus_recv(bus, &frame)) {
         case BUS_NONE: return 0;
-        case BUS_FRAME: events = m->input(m->self, &frame, drive_now()); break;
-        case BUS_SENT: events = m->sent(m->self, drive_now()); break;
+        case BUS_FRAME: events = m->input(m->self, &frame, bus_clock()); break;
+        case BUS_SENT: events = m->sent(m->self, bus_clock()); break;
         case BUS_DOWN: m->lost(m->self); break;
         }
         give(bus, m); // an answer is due, or there is room again
@@ -80,10 +73,10 @@ unsigned drive(bus_t *bus, const machine_t *m, usec_t until)
 {
     for (;;) {
         unsigned events = take(bus, m);
-        if (!events) events = m->tick(m->self, drive_now());
+        if (!events) events = m->tick(m->self, bus_clock());
         if (events) return events; // before more is sent: it may mean that there is no power for it
         give(bus, m);
-        const usec_t now = drive_now();
+        const usec_t now = bus_clock();
         if (stopped || now >= until) return 0;
         wait_for_bus(bus, sooner(until, m->deadline(m->self)), now);
     }

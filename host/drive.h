@@ -45,9 +45,6 @@ typedef struct {
                   .deadline = x##_any_deadline,                                                    \
                   .tick = x##_any_tick })
 
-/// Microseconds of the monotonic clock.
-usec_t drive_now(void);
-
 /// From now on SIGINT, SIGTERM and SIGHUP only wake drive(), and drive_stopped() tells. SIGPIPE is
 /// ignored: nobody reads the output any more, and that is no reason to leave half an image behind.
 void drive_catch_signals(void);

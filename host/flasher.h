@@ -3,7 +3,7 @@
 //
 //     uint8_t *bytes = flasher_wrap(FLASHER_HEADER, image, len, &total);
 //     if (!bytes) fail("out of memory");
-//     flasher_init(&f, &cfg, bytes, total, drive_now());
+//     flasher_init(&f, &cfg, bytes, total, bus_clock());
 //     const machine_t machine = MACHINE(flasher, &f); // drive.h, after MACHINE_VERBS(flasher)
 //     if (drive(bus, &machine, USEC_NEVER) & FLASHER_FAILED) explain(f.why, f.result);
 //     free(bytes);

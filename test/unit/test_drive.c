@@ -92,7 +92,7 @@ static void sleeps_while_nothing_is_due(void **state)
     bus_t *bus = open_bus();
     probe_t p = { .due = USEC_NEVER };
     const machine_t m = MACHINE(probe, &p);
-    assert_int_equal(drive(bus, &m, drive_now() + 50 * USEC_MS), 0);
+    assert_int_equal(drive(bus, &m, bus_clock() + 50 * USEC_MS), 0);
     assert_in_range(p.ticks, 1, 3);
     bus_close(bus);
 }

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "world.h"
 
+#include "vectors.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -55,15 +57,9 @@ uint8_t *world_vector(const char *name, uint32_t *len)
 {
     char path[512];
     snprintf(path, sizeof path, VECTORS "/image/%s", name);
-    FILE *file = fopen(path, "rb");
-    if (!file) fail_msg("%s is missing", path);
-    assert_int_equal(fseek(file, 0, SEEK_END), 0);
-    *len = (uint32_t)ftell(file);
-    rewind(file);
-    uint8_t *bytes = malloc(*len);
-    assert_non_null(bytes);
-    assert_int_equal(fread(bytes, 1, *len, file), *len);
-    fclose(file);
+    size_t size;
+    uint8_t *bytes = vector_load(path, &size);
+    *len = (uint32_t)size;
     return bytes;
 }
 
