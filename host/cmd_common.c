@@ -128,7 +128,7 @@ isotp_cfg_t command_isotp(const bus_options_t *o, bool device)
     cfg.ext = o->host_id.ext;
     cfg.pad = o->padding.given;
     if (cfg.pad) cfg.pad_byte = o->padding.value;
-    cfg.min_gap = (usec_t)(o->gap_ms * 1000);
+    cfg.min_gap = (uint32_t)(o->gap_ms * 1000);
     return cfg;
 }
 

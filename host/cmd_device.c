@@ -214,11 +214,11 @@ static int run(const device_options_t *o, uint16_t chip_id)
         .chip_rev = (uint16_t)o->chip_rev,
         .isotp = command_isotp(&o->bus, true),
         .block_size = (uint8_t)o->block_size,
+        .stmin = o->stmin,
         .fail_self_test = o->fail_self_test,
         .slowness = o->slowness,
         .cut_at = o->cut_at,
     };
-    cfg.isotp.stmin = o->stmin;
     if (!device_open(&device, &cfg, error, sizeof error))
         return command_fail(EXIT_BAD_IMAGE, "%s", error);
     int code = EXIT_NO_ANSWER;

@@ -78,6 +78,7 @@ device_start_t device_start(device_t *d)
                  .chip_rev = d->chip.rev,
                  .efuse_rev = d->chip.efuse_rev },
         .block_size = d->cfg.block_size,
+        .stmin = d->cfg.stmin,
     };
     receiver_init(&d->receiver, &d->receiver_cfg, d->ring, sizeof d->ring);
     if (!d->boot.on_trial) return DEVICE_RUNS;

@@ -23,6 +23,7 @@ typedef struct {
     uint16_t chip_rev;   // ESP_IMAGE_ANY_REV: the lowest that this image asks for
     isotp_cfg_t isotp;   // from the device's side
     uint8_t block_size;  // as in receiver_cfg_t
+    uint8_t stmin;       // as in receiver_cfg_t
     bool fail_self_test; // an application on trial finds that it does not work
     double slowness;     // as in flash_file_t
     uint32_t cut_at;     // as in flash_file_t

@@ -135,7 +135,9 @@ flasher_events_t flasher_input(flasher_t *f, const can_frame_t *frame, usec_t no
         return end(f, FLASHER_OTHER_SENDER);
     const isotp_tx_state_t before = f->isotp.tx.state;
     const isotp_events_t ev = isotp_input(&f->isotp, frame, now);
-    if (before == ISOTP_TX_FLOW && f->isotp.tx.state == ISOTP_TX_SEND) f->answered = true;
+    if ((before == ISOTP_TX_FLOW || before == ISOTP_TX_AWAIT) &&
+        f->isotp.tx.state == ISOTP_TX_OFFER)
+        f->answered = true;
     return on_isotp(f, ev, now);
 }
 

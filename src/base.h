@@ -21,7 +21,25 @@ typedef uint64_t usec_t;
 #endif
 _Noreturn void assert_fail(const char *what, const char *file, int line); // the port provides it
 
+// --- Build options: what changes memory layout or code size. All files of one program must agree. ---
+
+/// ISOTP_CLASSIC_ONLY: no CAN FD. Frames have 8 bytes instead of 64, and isotp loses what FD needs.
+#ifdef ISOTP_CLASSIC_ONLY
+enum { CAN_FD = 0, CAN_DATA_MAX = 8 };
+#else
+enum { CAN_FD = 1, CAN_DATA_MAX = 64 };
+#endif
+
+/// Keeps a rarely used function out of its caller, which then needs fewer registers.
+#ifdef __GNUC__
+#define NOINLINE __attribute__((noinline))
+#else
+#define NOINLINE
+#endif
+
 static inline size_t smaller(size_t a, size_t b) { return (a < b) ? a : b; }
+
+static inline size_t larger(size_t a, size_t b) { return (a > b) ? a : b; }
 
 static inline usec_t sooner(usec_t a, usec_t b) { return (a < b) ? a : b; }
 

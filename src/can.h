@@ -13,7 +13,7 @@ typedef struct {
     bool brs;    // FD only: the data phase is sent at the second bit rate
     bool esi;    // FD only, set by who received it: the sender's controller is error passive
     uint8_t len; // bytes of data: 0..8, with `fd` also 12, 16, 20, 24, 32, 48, 64
-    uint8_t data[64];
+    uint8_t data[CAN_DATA_MAX];
 } can_frame_t;
 
 #endif

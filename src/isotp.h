@@ -10,20 +10,21 @@
 //         if (ev & ISOTP_RX_DATA) store(tp.rx.at, tp.rx.data, tp.rx.data_len);
 //         if (ev & ISOTP_RX_END) handle_message();
 //         const uint32_t wanted = isotp_wanted(&tp);
-//         if (wanted > 0 && wanted <= room()) isotp_proceed(&tp, 0, now());
+//         if (wanted > 0 && wanted <= room()) isotp_proceed(&tp, 0, 0, now());
 //         while ((out = isotp_output(&tp, now())) && can_send(out)) ev |= isotp_sent(&tp, now());
 //         if (ev & (ISOTP_SENT | ISOTP_TX_FAILED)) release_message(); // of isotp_start()
 //         sleep_until(isotp_deadline(&tp)); // or a frame, or more room to receive or to send
 //     }
 //
-// A message is not collected here: its bytes are passed on frame by frame, so memory does not grow
-// with it. The receiver of those bytes (the sink) commands the flow control: after a First Frame
-// and after each block nothing more comes until isotp_proceed();
+// A message is not collected here: its bytes are passed on frame by frame, and fetched frame by
+// frame, so memory does not grow with it. The receiver of those bytes (the sink) commands the flow
+// control: after a First Frame and after each block nothing more comes until isotp_proceed();
 // meanwhile the peer is told to WAIT.
 //
-// Classic CAN, normal addressing with 11- or 29-bit IDs. Clauses are those of ISO 15765-2:2016.
-// Threads: none inside; one caller at a time. Memory: isotp_t, the caller's.
-// Time: constant per call.
+// Classic CAN and CAN FD; 11- and 29-bit IDs; normal, normal fixed, extended and mixed addressing;
+// a functional channel is one more isotp_t. Full duplex (9.8.3). Clauses: ISO 15765-2:2016.
+// Threads: none inside; one caller at a time; not from inside a source. Memory: isotp_t, the
+// caller's. Time: constant per call.
 #ifndef ISOTP_H
 #define ISOTP_H
 
@@ -50,26 +51,44 @@ typedef enum {
     ISOTP_WRONG_SN,     // a frame was lost, repeated or out of order
     ISOTP_INVALID_FS,   // the peer's flow status is a reserved one
     ISOTP_UNEXP_PDU,    // another message began before this one was complete
-    ISOTP_WFT_OVRN,     // the sink was not ready after wft_max times WAIT
+    ISOTP_WFT_OVRN,     // too many WAITs in a row: our sink was not ready, or (sender) the peer's
     ISOTP_BUFFER_OVFLW, // the peer refused the message as too long
 } isotp_why_t;
+
+/// Fills `len` bytes (1..62) of the message, from its byte `at` on. Called by isotp_output(), once
+/// for each piece, in order. False: they are not there yet; isotp_output() asks again, and after
+/// N_As the message fails.
+typedef bool isotp_source_t(const void *ctx, uint32_t at, uint8_t *to, size_t len);
+
+typedef struct isotp isotp_t;
 
 typedef struct {
     uint32_t tx_id, rx_id; // what we send on, what we listen to
     bool ext;              // both are 29-bit identifiers
-    bool pad;              // fill frames up to 8 bytes
-    uint8_t pad_byte;      // with this; 0xCC causes few stuff bits
-    /// As receiver: the gap we ask for, as the standard codes it: 0x00..0x7F ms,
-    /// 0xF1..0xF9 x 100 us.
-    uint8_t stmin;
-    uint8_t wft_max;   // N_WFTmax: how often in a row we say WAIT before we give the message up
-    usec_t n_as, n_ar; // limit for one frame of ours to leave, as sender and as receiver
-    usec_t n_bs, n_cr; // limits for the peer's next flow control, next consecutive frame
-    /// As sender: leave at least this between consecutive frames, whatever the peer asks for.
-    usec_t min_gap;
+    /// The first data byte of every frame is an address: extended addressing (the peer's N_TA in
+    /// tx_address, our own in rx_address) or mixed addressing (N_AE in both).
+    bool prefixed;
+    uint8_t tx_address, rx_address;
+    /// For requests to all nodes at once (N_TAtype functional): single frames only, both ways.
+    bool functional;
+    bool pad;         // fill frames up to 8 bytes; CAN FD frames of more than 8 always are
+    uint8_t pad_byte; // with this; 0xCC causes few stuff bits
+    /// CAN FD frames; without it they are ignored. With it classic ones are still understood, and
+    /// answered by a classic flow control.
+    bool fd;
+    bool brs;        // CAN FD frames are sent with the second bit rate
+    uint8_t tx_dl;   // TX_DL, the longest frame we send: 8, 12, 16, 20, 24, 32, 48, 64; 0 means 8
+    uint8_t wft_max; // N_WFTmax: how often in a row we say WAIT before we give the message up
+    /// As sender: how many WAITs in a row we believe. 0: any number, as the standard has it.
+    uint8_t wft_patience;
+    // All in microseconds.
+    uint32_t n_as, n_ar; // limit for one frame of ours to leave, as sender and as receiver
+    uint32_t n_bs, n_cr; // limits for the peer's next flow control, next consecutive frame
     /// How long we hold back a flow control before we say WAIT.
     /// Keep n_br + n_ar < 0.9 x the peer's N_Bs.
-    usec_t n_br;
+    uint32_t n_br;
+    /// As sender: leave at least this between consecutive frames, whatever the peer asks for.
+    uint32_t min_gap;
 } isotp_cfg_t;
 
 /// The standard's defaults (Table 16), no padding, up to 28 s of WAIT.
@@ -81,66 +100,76 @@ typedef struct {
 
 enum { ISOTP_IN_FLIGHT_MAX = 8 }; // frames taken by the driver and not yet confirmed
 
+/// Each state has one clock, which runs since the state was entered. What waits for the driver's
+/// confirmation is odd, and becomes the even one below when that comes.
 typedef enum {
-    ISOTP_RX_IDLE,
-    ISOTP_RX_HELD, // a flow control is owed: isotp_proceed() or isotp_refuse()
-    ISOTP_RX_CTS,  // the sink said go; our flow control waits for the driver
-    ISOTP_RX_CF,   // consecutive frames are awaited
+    ISOTP_RX_IDLE = 0, // none (N_Ar while an OVFLW is to be sent)
+    ISOTP_RX_HELD = 2, // N_Br: a flow control is owed: isotp_proceed() or isotp_refuse()
+    ISOTP_RX_WAIT = 3, // N_Ar: the same, and our WAIT has not left yet
+    ISOTP_RX_CTS = 4,  // N_Ar: the sink said go; our flow control waits for the driver
+    ISOTP_RX_CF = 6,   // N_Cr: consecutive frames are awaited
+    ISOTP_RX_GO = 7,   // N_Ar: the same, and our CTS has not left yet
 } isotp_rx_state_t;
 
 typedef enum {
-    ISOTP_TX_IDLE,
-    ISOTP_TX_SEND,  // a frame is to be sent, now or after STmin
-    ISOTP_TX_FLOW,  // the peer's flow control is awaited
-    ISOTP_TX_DRAIN, // the driver has the last frame; its confirmation is awaited
+    ISOTP_TX_IDLE = 0,  // none
+    ISOTP_TX_DRAIN = 1, // N_As: the driver has the last frame of the message
+    ISOTP_TX_PAUSE = 2, // STmin
+    ISOTP_TX_GAP = 3,   // N_As: the same, but it begins when the frame that the driver has left
+    ISOTP_TX_FLOW = 4,  // N_Bs: flow control is awaited
+    ISOTP_TX_AWAIT = 5, // N_As: the same, but the driver still has the last frame of the block
+    ISOTP_TX_OFFER = 6, // N_As: a frame is to be sent
+    ISOTP_TX_LOST = 8,  // over: the driver lost a frame; isotp_tick() reports it
 } isotp_tx_state_t;
 
-/// Invariants: at <= len. HELD, CTS, CF: at + data_len < len. `deadline` is USEC_NEVER exactly when
-/// there is nothing to wait for: state IDLE and no flow control to send.
+/// Invariants: at + data_len == next <= len from ISOTP_RX_DATA on; next < len unless IDLE.
 typedef struct {
     isotp_rx_state_t state; // read
-    usec_t deadline;
-    const uint8_t *data; // read, with ISOTP_RX_DATA
-    uint8_t data_len;    // read, 1..7
-    uint32_t len;        // read: the message's length
-    uint32_t at;         // read: where in the message `data` belongs
-    isotp_why_t why;     // read, with ISOTP_RX_FAILED; stays until the next failure
-    uint8_t block_size;  // of the last CTS; 0: no limit
-    uint8_t left;        // frames until the end of the block
-    uint8_t sn;          // expected next, 0..15
-    uint8_t waits;       // WAITs sent in a row
-    uint8_t fc;          // flow status to send next, FC_NONE: none
-    bool fc_in_flight;   // the driver has a flow control of ours
-    bool cts_given;      // at least one block was granted: no OVFLW any more (9.6.5.2)
+    uint32_t since;         // when its clock started (low half of the time)
+    uint32_t len;           // read: the message's length
+    uint32_t at;            // read: where in the message `data` belongs
+    uint32_t next;          // where the next frame's data will belong
+    const uint8_t *data;    // read, with ISOTP_RX_DATA
+    uint32_t data_len;      // read: 1..62
+    uint32_t cf_len;        // read: bytes of the message in a full consecutive frame of this sender
+    uint32_t pci;           // of the consecutive frame expected next
+    uint32_t run;           // ordinary frames that come before the `left` ones
+    uint32_t left;          // frames until the end of the block
+    uint32_t waits;         // WAITs that may still be sent
+    uint32_t fc;            // the flow control to send next, PCI byte lowest; 0: none
+    isotp_why_t why;        // read, with ISOTP_RX_FAILED; stays until the next failure
+    bool fd;                // the message comes in CAN FD frames
 } isotp_rx_t;
 
-/// Invariants: at <= len; at == len exactly in DRAIN. `deadline` is USEC_NEVER exactly when IDLE.
+/// Invariants: at <= next <= len; at == len exactly in DRAIN.
 typedef struct {
     isotp_tx_state_t state; // read
-    /// SEND: when the frame is due or, once offered, when N_As is over; FLOW: N_Bs; DRAIN: N_As.
-    usec_t deadline;
-    const uint8_t *msg;
-    uint32_t len;      // read
-    uint32_t at;       // read: bytes handed to the driver
-    usec_t gap;        // the peer's STmin
-    isotp_why_t why;   // read, with ISOTP_TX_FAILED; stays until the next failure
-    uint8_t left;      // frames until the next flow control, 0: none will come
-    uint8_t sn;        // of the next frame
-    uint8_t in_flight; // frames of messages that the driver has
-    bool offered;      // SEND: isotp_output() has shown the frame; N_As counts the wait from then
-    bool gap_open;     // SEND: the gap starts when the frame in flight is confirmed
+    uint32_t since;         // when its clock started (low half of the time)
+    uint32_t len;           // read
+    uint32_t at;            // read: bytes handed to the driver
+    uint32_t next;          // what `at` will be when the driver took the frame offered
+    uint32_t run;           // ordinary frames that come before the `left` ones
+    uint32_t pci;           // of the next consecutive frame
+    uint32_t left;          // frames until the next flow control
+    uint32_t gap;           // STmin
+    uint32_t waits;         // WAITs received in a row
+    isotp_source_t *source;
+    const void *ctx;
+    isotp_why_t why; // read, with ISOTP_TX_FAILED; stays until the next failure
 } isotp_tx_t;
 
-typedef struct {
+struct isotp {
     const isotp_cfg_t *cfg;
-    isotp_rx_t rx;
+    uint32_t offer;  // what isotp_output() shows
+    uint32_t count;  // frames the driver has, 0..ISOTP_IN_FLIGHT_MAX
+    uint32_t flight; // which, oldest in bit 0; 1: of a message, 0: flow control
+    uint32_t head;   // address bytes in a frame, 0 or 1
+    uint32_t room;   // bytes behind them in the longest frame we send
     isotp_tx_t tx;
-    uint8_t flight; // frames the driver has, oldest in bit 0; 1: flow control, 0: part of a message
-    uint8_t flight_count; // 0..ISOTP_IN_FLIGHT_MAX
-    uint8_t offer;        // what isotp_output() returned last
-    uint8_t offer_len;    // bytes of the message in it
+    isotp_rx_t rx;
+    usec_t now; // of the last call but isotp_input(), isotp_sent() for an ordinary frame
     can_frame_t out;
-} isotp_t;
+};
 
 /// Starts a channel. Borrows cfg for its whole life.
 void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg);
@@ -149,7 +178,7 @@ void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg);
 /// so are malformed and unexpected ones (9.8.3).
 isotp_events_t isotp_input(isotp_t *tp, const can_frame_t *frame, usec_t now);
 
-/// What to send now, or NULL. Stays the same until isotp_sent(), isotp_taken() or another call
+/// What to send now, or NULL. Stays the same until isotp_taken(), isotp_sent() or another call
 /// here: if the driver has no room, do nothing and ask again later.
 const can_frame_t *isotp_output(isotp_t *tp, usec_t now);
 
@@ -161,8 +190,8 @@ void isotp_taken(isotp_t *tp, usec_t now);
 /// isotp_output(). The clocks of N_Bs, N_Cr and STmin start here.
 isotp_events_t isotp_sent(isotp_t *tp, usec_t now);
 
-/// The driver lost the frames it had taken (bus-off, reset): none of them will be confirmed. A message
-/// of which some were under way fails, at the latest after N_As or N_Bs.
+/// The driver lost the frames it had taken (bus-off, reset): none of them will be confirmed. A
+/// message of which some were under way fails with TIMEOUT_A, at the latest after N_As (N_Ar).
 void isotp_lost(isotp_t *tp);
 
 /// Call isotp_tick() and isotp_output() by then.
@@ -170,16 +199,32 @@ usec_t isotp_deadline(const isotp_t *tp);
 isotp_events_t isotp_tick(isotp_t *tp, usec_t now);
 
 /// Starts sending `len` bytes (1..2^32-1). Borrows `msg` until ISOTP_SENT or ISOTP_TX_FAILED is
-/// reported. Returns false, and does nothing, while an earlier message is still being sent.
+/// reported, or isotp_cancel(). Returns false, and does nothing, while an earlier message is still
+/// being sent, and when a functional message does not fit a single frame.
 bool isotp_start(isotp_t *tp, const void *msg, uint32_t len, usec_t now);
+
+/// The same for a message that is not in memory: `source` is called with `ctx`.
+bool isotp_start_from(isotp_t *tp, isotp_source_t *source, const void *ctx, uint32_t len,
+                      usec_t now);
+
+/// Ends the sending without a report. What the driver has taken still leaves.
+void isotp_cancel(isotp_t *tp);
+
+/// True unless the frame, given to isotp_input() now, would carry bytes of padding that the standard
+/// leaves free (10.4.2): it is as long, and filled, as ours would be with `pad` and `pad_byte`. For
+/// those who want to be strict: ask before isotp_input().
+bool isotp_well_padded(const isotp_t *tp, const can_frame_t *frame);
+
+/// The STmin code (9.6.5.4) for a gap of at least `us` microseconds, 127 ms at most.
+uint8_t isotp_stmin(uint32_t us);
 
 /// Bytes that the peer has left to send and waits for our flow control with; 0: none is owed.
 uint32_t isotp_wanted(const isotp_t *tp);
 
-/// The sink can take the next `block_size` frames of 7 bytes (0: all the rest): clear to send. Does
-/// nothing if no flow control is owed. Keep block_size the same for the whole of a message: some
-/// senders believe the first one only.
-void isotp_proceed(isotp_t *tp, uint8_t block_size, usec_t now);
+/// The sink can take the next `block_size` frames of rx.cf_len bytes (0: all the rest), `stmin`
+/// (see isotp_stmin()) apart: clear to send. Does nothing if no flow control is owed. Both may
+/// change from block to block, but some senders believe the first ones only.
+void isotp_proceed(isotp_t *tp, uint8_t block_size, uint8_t stmin, usec_t now);
 
 /// The sink does not want the rest of the message: OVFLW directly after its First Frame; later
 /// the standard has no word for it, and the peer runs into its N_Bs.

@@ -154,7 +154,8 @@ static void grant(receiver_t *r, usec_t now)
     if (wanted == 0 || r->isotp.tx.state != ISOTP_TX_IDLE) return;
     const uint32_t block =
         r->block_size ? (uint32_t)smaller(wanted, (size_t)r->block_size * 7) : wanted;
-    if (block <= stream_room(&r->stream)) isotp_proceed(&r->isotp, r->block_size, now);
+    if (block <= stream_room(&r->stream))
+        isotp_proceed(&r->isotp, r->block_size, r->cfg->stmin, now);
 }
 
 // --- Work: from the ring to the flash, one operation at a time ---

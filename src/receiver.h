@@ -70,6 +70,7 @@ typedef struct {
     ota_cfg_t ota;
     /// BS we ask for, so that a sender with little memory can rest; 0: as large as the ring allows.
     uint8_t block_size;
+    uint8_t stmin; // STmin we ask for, as isotp_stmin() codes it
 } receiver_cfg_t;
 
 typedef struct {

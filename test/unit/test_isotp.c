@@ -274,9 +274,9 @@ static void a_refused_flow_control_is_sent_when_the_driver_has_room(void **state
 
 static void asks_again_after_each_block_but_not_after_the_message(void **state)
 {
-    static const isotp_cfg_t cfg = CFG(.stmin = 5);
     (void)state;
-    transcript(&cfg,
+    transcript(&plain,
+               "0 * stmin 05\n"
                "0 * auto 2\n"
                "0 > 10 22 00 00 00 00 00 00     ; 34 = 6 + 4 x 7\n"
                "0 ! BEGIN 34\n"
@@ -850,7 +850,7 @@ static void a_driver_reset_does_not_leave_the_message_hanging(void **state)
                "0    * start 20\n"
                "0    < 10 14 00 01 02 03 04 05\n"
                "5    * lost\n"
-               "1000 ! TX_FAILED TIMEOUT_BS\n"
+               "5    ! TX_FAILED TIMEOUT_A\n"
                "1001 * start 2\n"
                "1001 < 02 00 01\n"
                "1011 ! SENT\n");
@@ -904,13 +904,29 @@ static void our_flow_control_goes_before_our_data(void **state)
     (void)state;
     transcript(&plain,
                "0  * driver off\n"
-               "0  * start 3\n"
-               "1  > 10 08 00 00 00 00 00 00\n"
-               "1  ! BEGIN 8\n"
+               "0  > 10 08 00 00 00 00 00 00\n"
+               "0  ! BEGIN 8\n"
+               "1  * start 3\n"
                "10 * driver on\n"
                "10 < 30 00 00\n"
                "10 < 03 00 01 02\n"
                "10 ! SENT\n"
+               "11 > 21 00 00\n"
+               "11 ! END\n");
+}
+
+static void a_frame_that_was_shown_to_the_driver_stays_the_next_one(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0  * driver off\n"
+               "0  * start 3\n"
+               "1  > 10 08 00 00 00 00 00 00\n"
+               "1  ! BEGIN 8\n"
+               "10 * driver on\n"
+               "10 < 03 00 01 02\n"
+               "10 ! SENT\n"
+               "10 < 30 00 00\n"
                "11 > 21 00 00\n"
                "11 ! END\n");
 }
@@ -982,6 +998,7 @@ int main(void)
         cmocka_unit_test(a_driver_reset_in_the_middle_of_a_message_ends_it),
         cmocka_unit_test(sends_and_receives_at_the_same_time),
         cmocka_unit_test(our_flow_control_goes_before_our_data),
+        cmocka_unit_test(a_frame_that_was_shown_to_the_driver_stays_the_next_one),
     };
     return cmocka_run_group_tests_name("isotp", tests, NULL, NULL);
 }

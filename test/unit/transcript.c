@@ -23,6 +23,7 @@ typedef struct {
     log_t log;
     usec_t now;
     int auto_bs; // -1: hold
+    uint8_t stmin;
     bool driver_on;
     usec_t confirm_after;
     usec_t confirm_at[ISOTP_IN_FLIGHT_MAX];
@@ -86,7 +87,7 @@ static void handle(world_t *w, isotp_events_t ev)
     if (ev & ISOTP_SENT) say(&w->log, w->now, '!', "SENT");
     if (ev & ISOTP_TX_FAILED) say(&w->log, w->now, '!', "TX_FAILED %s", name_of(w->tp.tx.why));
     if (w->auto_bs >= 0 && isotp_wanted(&w->tp) > 0)
-        isotp_proceed(&w->tp, (uint8_t)w->auto_bs, w->now);
+        isotp_proceed(&w->tp, (uint8_t)w->auto_bs, w->stmin, w->now);
 }
 
 static void say_frame(world_t *w, const can_frame_t *f)
@@ -167,10 +168,12 @@ static void act(world_t *w, const char *text)
     } else if (sscanf(text, "auto %u", &n) == 1) {
         w->auto_bs = (int)n;
         handle(w, ISOTP_NONE);
+    } else if (sscanf(text, "stmin %x", &n) == 1) {
+        w->stmin = (uint8_t)n;
     } else if (strcmp(text, "hold") == 0) {
         w->auto_bs = -1;
     } else if (sscanf(text, "proceed %u", &n) == 1) {
-        isotp_proceed(&w->tp, (uint8_t)n, w->now);
+        isotp_proceed(&w->tp, (uint8_t)n, w->stmin, w->now);
     } else if (strcmp(text, "refuse") == 0) {
         isotp_refuse(&w->tp, w->now);
     } else if (strcmp(text, "driver off") == 0) {

@@ -12,6 +12,7 @@
 //
 //     * start N       the application sends N bytes: 00 01 02 ... FF 00 ...   (answers `busy` if refused)
 //     * auto BS       from now on the sink grants blocks of BS frames at once (the beginning: auto 0)
+//     * stmin XX      from now on with this STmin (the beginning: 00)
 //     * hold          from now on it does not
 //     * proceed BS    it grants one
 //     * refuse        it refuses the rest of the message
