@@ -241,7 +241,6 @@ bool isotp_start_from(isotp_t *tp, isotp_source_t *source, const void *ctx, uint
     tx->pci = PCI_CF;
     tx->waits = 0;
     tx->left = 1; // flow control comes after the First Frame
-    tx_template(tp);
     tx_enter(tp, ISOTP_TX_OFFER);
     return true;
 }
@@ -296,6 +295,7 @@ static NOINLINE const can_frame_t *output_other(isotp_t *tp, usec_t now)
     }
     if (tx->state != ISOTP_TX_OFFER) return NULL;
     uint32_t header = 1, len = tx->len - tx->at;
+    tx_template(tp);
     p[0] = (uint8_t)tx->pci;
     if (tx->at == 0) header = first_header(tp, p);
     if (len >= tp->room - header)
