@@ -56,8 +56,8 @@ typedef enum {
 } isotp_why_t;
 
 /// Fills `len` bytes (1..62) of the message, from its byte `at` on. Called by isotp_output(), for
-/// one piece after the other. False: they are not there yet; the next isotp_output() asks again.
-/// How long that may take is the peer's N_Cr; isotp_cancel() ends the waiting.
+/// one piece after the other. False: they are not there yet; the next isotp_output() asks again, and
+/// after N_As the message fails.
 typedef bool isotp_source_t(void *ctx, uint32_t at, uint8_t *to, size_t len);
 
 typedef struct isotp isotp_t;
@@ -195,8 +195,7 @@ isotp_events_t isotp_sent(isotp_t *tp, usec_t now);
 /// message of which some were under way fails with TIMEOUT_A, at the latest after N_As (N_Ar).
 void isotp_lost(isotp_t *tp);
 
-/// Call isotp_tick() by then, and isotp_output() after it. A frame that isotp_output() has not yet
-/// been asked for is no deadline.
+/// Call isotp_tick() by then, and isotp_output() after it.
 usec_t isotp_deadline(const isotp_t *tp);
 isotp_events_t isotp_tick(isotp_t *tp, usec_t now);
 
