@@ -17,7 +17,7 @@ static uint32_t frame_len(const isotp_cfg_t *cfg, uint32_t len)
 // Reserved STmin codes mean the longest gap that can be asked for (9.6.5.5), never none.
 static uint32_t stmin_us(uint32_t code)
 {
-    if (code - 0xF1 <= 0xF9 - 0xF1) return (code - 0xF0) * 100;
+    if (code - 0xF1 <= 0xF9 - 0xF1) return (code & 0x0F) * 100;
     return (code <= 0x7F ? code : 0x7F) * 1000;
 }
 
@@ -56,7 +56,7 @@ static void rx_end(isotp_t *tp)
     rx_say(tp, FC_NONE);
 }
 
-static isotp_events_t rx_fail(isotp_t *tp, isotp_why_t why)
+static NOINLINE isotp_events_t rx_fail(isotp_t *tp, isotp_why_t why)
 {
     rx_end(tp);
     tp->rx.why = why;
@@ -70,7 +70,7 @@ static void rx_hold(isotp_t *tp)
 }
 
 // Single and First Frame. p: the frame from its PCI on, len bytes.
-static isotp_events_t on_beginning(isotp_t *tp, const uint8_t *p, uint32_t len)
+static NOINLINE isotp_events_t on_beginning(isotp_t *tp, const uint8_t *p, uint32_t len)
 {
     isotp_rx_t *rx = &tp->rx;
     const bool fd = CAN_FD && len + tp->head > CLASSIC_LEN;
@@ -87,7 +87,7 @@ static isotp_events_t on_beginning(isotp_t *tp, const uint8_t *p, uint32_t len)
         uint32_t min = fd ? len - 1 : len;
         if (len + tp->head < CLASSIC_LEN || tp->cfg->functional) return ISOTP_NONE;
         header = 2;
-        msg_len = (msg_len & 0x0F) << 8 | p[1];
+        msg_len = (msg_len - PCI_FF) << 8 | p[1];
         if (msg_len == 0) {
             header = 6;
             msg_len = load_be32(&p[2]);
@@ -97,7 +97,10 @@ static isotp_events_t on_beginning(isotp_t *tp, const uint8_t *p, uint32_t len)
         data_len = len - header;
     }
     isotp_events_t events = ISOTP_RX_BEGIN | ISOTP_RX_DATA;
-    if (rx->state != ISOTP_RX_IDLE) events |= rx_fail(tp, ISOTP_UNEXP_PDU);
+    if (rx->state != ISOTP_RX_IDLE) {
+        rx->why = ISOTP_UNEXP_PDU;
+        events |= ISOTP_RX_FAILED;
+    }
     rx_end(tp);
     rx->len = msg_len;
     rx->at = 0;
@@ -117,7 +120,7 @@ static void rx_append(isotp_rx_t *rx, const uint8_t *p)
     rx->data = p + 1;
 }
 
-static isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uint32_t len)
+static NOINLINE isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uint32_t len)
 {
     isotp_rx_t *rx = &tp->rx;
     if (rx->state < ISOTP_RX_CF) return ISOTP_NONE;
@@ -183,14 +186,14 @@ void isotp_cancel(isotp_t *tp)
     tp->tx.state = ISOTP_TX_IDLE;
 }
 
-static isotp_events_t tx_fail(isotp_t *tp, isotp_why_t why)
+static NOINLINE isotp_events_t tx_fail(isotp_t *tp, isotp_why_t why)
 {
     isotp_cancel(tp);
     tp->tx.why = why;
     return ISOTP_TX_FAILED;
 }
 
-static isotp_events_t on_flow_control(isotp_t *tp, const uint8_t *p, uint32_t len)
+static NOINLINE isotp_events_t on_flow_control(isotp_t *tp, const uint8_t *p, uint32_t len)
 {
     isotp_tx_t *tx = &tp->tx;
     if (((unsigned)tx->state & ~1u) != ISOTP_TX_FLOW || len < FC_LEN) return ISOTP_NONE;
@@ -259,7 +262,7 @@ static uint32_t first_header(const isotp_t *tp, uint8_t *p)
     return 6;
 }
 
-static const can_frame_t *show(isotp_t *tp, uint32_t offer, uint32_t used, bool fd)
+static NOINLINE const can_frame_t *show(isotp_t *tp, uint32_t offer, uint32_t used, bool fd)
 {
     can_frame_t *out = &tp->out;
     tp->offer = offer;
@@ -272,19 +275,10 @@ static const can_frame_t *show(isotp_t *tp, uint32_t offer, uint32_t used, bool 
     return out;
 }
 
-static NOINLINE const can_frame_t *output_other(isotp_t *tp, usec_t now)
+static NOINLINE const can_frame_t *show_message(isotp_t *tp, usec_t now)
 {
     isotp_tx_t *tx = &tp->tx;
     uint8_t *p = &tp->out.data[tp->head];
-    if (tp->offer != OFFER_NONE) return &tp->out;
-    if (tp->count == ISOTP_IN_FLIGHT_MAX) return NULL;
-    if (tp->rx.fc != FC_NONE) {
-        p[0] = (uint8_t)tp->rx.fc;
-        p[1] = (uint8_t)(tp->rx.fc >> 8);
-        p[2] = (uint8_t)(tp->rx.fc >> 16);
-        return show(tp, OFFER_FC, FC_LEN, tp->rx.fd);
-    }
-    if (tx->state != ISOTP_TX_OFFER) return NULL;
     uint32_t header = 1, len = tx->len - tx->at;
     p[0] = (uint8_t)tx->pci;
     if (tx->at == 0) header = first_header(tp, p);
@@ -296,6 +290,23 @@ static NOINLINE const can_frame_t *output_other(isotp_t *tp, usec_t now)
     else if (!tx->source(tx->ctx, tx->at, p + header, len))
         return NULL;
     return show(tp, OFFER_MESSAGE, header + len, tp->cfg->fd);
+}
+
+static const can_frame_t *show_flow_control(isotp_t *tp)
+{
+    uint8_t *p = &tp->out.data[tp->head];
+    p[0] = (uint8_t)tp->rx.fc;
+    p[1] = (uint8_t)(tp->rx.fc >> 8);
+    p[2] = (uint8_t)(tp->rx.fc >> 16);
+    return show(tp, OFFER_FC, FC_LEN, tp->rx.fd);
+}
+
+static NOINLINE const can_frame_t *output_other(isotp_t *tp, usec_t now)
+{
+    if (tp->offer != OFFER_NONE) return &tp->out;
+    if (tp->count == ISOTP_IN_FLIGHT_MAX) return NULL;
+    if (tp->rx.fc != FC_NONE) return show_flow_control(tp);
+    return (tp->tx.state == ISOTP_TX_OFFER) ? show_message(tp, now) : NULL;
 }
 
 const can_frame_t *isotp_output(isotp_t *tp, usec_t now)
@@ -434,7 +445,7 @@ static NOINLINE isotp_events_t input_other(isotp_t *tp, const can_frame_t *f, us
     const uint8_t *p = f->data + tp->head;
     const uint32_t len = f->len - tp->head;
     tp->now = now;
-    if (len - 1 >= CAN_DATA_MAX) return ISOTP_NONE; // nothing behind the address, or not a CAN frame
+    if (f->len <= tp->head) return ISOTP_NONE; // no PCI
     if (tp->head != 0 && f->data[0] != tp->cfg->rx_address) return ISOTP_NONE;
     switch (p[0] & 0xF0) {
     case PCI_SF:
