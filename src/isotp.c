@@ -229,7 +229,6 @@ bool isotp_start(isotp_t *tp, const void *msg, uint32_t len, usec_t now)
     tx->msg = msg;
     tx->len = len;
     tx->at = 0;
-    tx->piece = 0;
     tx->pci = PCI_CF;
     tx->waits = 0;
     tx->left = 1; // flow control comes after the First Frame
@@ -283,12 +282,12 @@ static NOINLINE const can_frame_t *show_message(isotp_t *tp, usec_t now)
     p[0] = (uint8_t)tx->pci;
     if (tx->at == 0) header = first_header(tp, p);
     if (len > tp->room - header) len = tp->room - header;
-    if (tx->piece == 0) tx->since = (uint32_t)now;
     tx->piece = len;
     if (tx->msg)
         memcpy(p + header, tx->msg + tx->at, len);
     else if (!tx->source(tx->ctx, tx->at, p + header, len))
         return NULL;
+    tx->since = (uint32_t)now;
     return show(tp, OFFER_MESSAGE, header + len, tp->cfg->fd);
 }
 
@@ -346,7 +345,6 @@ static NOINLINE void commit(isotp_t *tp)
         }
         tx->at += tx->piece;
         tx->pci = (tx->pci + 1) & (PCI_CF | 0x0F);
-        tx->piece = 0;
         tx->since = (uint32_t)tp->now;
         if (tx->gap != 0) tx->state = ISOTP_TX_GAP;
         if (--tx->left == 0) tx->state = ISOTP_TX_AWAIT;
@@ -493,8 +491,8 @@ static uint32_t tx_limit(const isotp_t *tp)
 // The driver was never asked to send it.
 static bool tx_unasked(const isotp_t *tp)
 {
-    return tp->tx.state == ISOTP_TX_OFFER && tp->tx.piece == 0 && tp->offer < OFFER_MESSAGE &&
-           tp->count == 0;
+    return tp->tx.state == ISOTP_TX_OFFER && tp->offer < OFFER_MESSAGE &&
+           tp->count < ISOTP_IN_FLIGHT_MAX;
 }
 
 static usec_t end_of(const isotp_t *tp, uint32_t since, uint32_t limit)

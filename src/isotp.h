@@ -165,10 +165,10 @@ struct isotp {
     uint32_t count;  // frames the driver has, 0..ISOTP_IN_FLIGHT_MAX
     uint32_t flight; // which, oldest in bit 0; 1: of a message, 0: flow control
     usec_t now;      // of the last call that was not about an ordinary frame
+    uint32_t head;   // address bytes in a frame, 0 or 1
+    uint32_t room;   // bytes behind them in the longest frame we send
     isotp_tx_t tx;
     isotp_rx_t rx;
-    uint32_t head; // address bytes in a frame, 0 or 1
-    uint32_t room; // bytes behind them in the longest frame we send
     can_frame_t out;
 };
 
