@@ -17,19 +17,21 @@ static uint32_t frame_len(const isotp_cfg_t *cfg, uint32_t len)
 // Reserved STmin codes mean the longest gap that can be asked for (9.6.5.5), never none.
 static uint32_t stmin_us(uint32_t code)
 {
-    if (code - 0xF1 <= 0xF9 - 0xF1) return (code & 0x0F) * 100;
-    return (code <= 0x7F ? code : 0x7F) * 1000;
-}
-
-static bool over(const isotp_t *tp, uint32_t since, uint32_t limit)
-{
-    return (uint32_t)tp->now - since >= limit;
+    uint32_t unit = 1000;
+    if (code - 0xF1 <= 0xF9 - 0xF1) {
+        code &= 0x0F;
+        unit = 100;
+    } else if (code > 0x7F) {
+        code = 0x7F;
+    }
+    return code * unit;
 }
 
 // Takes the ordinary frames off those left in the block: `full` ones come before the last of the message. A block
 // without end has 0 left.
 static uint32_t run_of(uint32_t *left, uint32_t full)
 {
+    if (!ISOTP_QUICK) return 0;
     const uint32_t run = (full > *left - 1) ? *left : full;
     *left -= run;
     return run;
@@ -40,7 +42,7 @@ static uint32_t run_of(uint32_t *left, uint32_t full)
 static void rx_enter(isotp_t *tp, isotp_rx_state_t state)
 {
     tp->rx.state = state;
-    tp->rx.since = (uint32_t)tp->now;
+    tp->rx.since = tp->clock;
 }
 
 static void rx_say(isotp_t *tp, uint32_t fc)
@@ -154,7 +156,7 @@ uint32_t isotp_wanted(const isotp_t *tp)
 void isotp_proceed(isotp_t *tp, uint8_t block_size, uint8_t stmin, usec_t now)
 {
     if (!rx_owes(tp)) return;
-    tp->now = now;
+    tp->clock = (uint32_t)now;
     tp->rx.left = block_size;
     rx_say(tp, FC_CTS | (uint32_t)block_size << 8 | (uint32_t)stmin << 16);
     rx_enter(tp, ISOTP_RX_CTS);
@@ -166,7 +168,7 @@ void isotp_refuse(isotp_t *tp, usec_t now)
     if (tp->rx.state == ISOTP_RX_IDLE) return;
     rx_end(tp);
     if (!say_so) return;
-    tp->now = now;
+    tp->clock = (uint32_t)now;
     tp->rx.fc = FC_OVFLW;
     rx_enter(tp, ISOTP_RX_IDLE);
 }
@@ -176,7 +178,7 @@ void isotp_refuse(isotp_t *tp, usec_t now)
 static void tx_enter(isotp_t *tp, isotp_tx_state_t state)
 {
     tp->tx.state = state;
-    tp->tx.since = (uint32_t)tp->now;
+    tp->tx.since = tp->clock;
 }
 
 void isotp_cancel(isotp_t *tp)
@@ -225,7 +227,7 @@ bool isotp_start(isotp_t *tp, const void *msg, uint32_t len, usec_t now)
     ASSERT(len > 0);
     if (tx->state != ISOTP_TX_IDLE) return false;
     if (tp->cfg->functional && len >= tp->room - (CAN_FD && tp->room > CLASSIC_LEN)) return false;
-    tp->now = now;
+    tp->clock = (uint32_t)now;
     tx->msg = msg;
     tx->len = len;
     tx->at = 0;
@@ -268,8 +270,7 @@ static NOINLINE const can_frame_t *show(isotp_t *tp, uint32_t offer, uint32_t us
     used += tp->head;
     const uint32_t len = frame_len(tp->cfg, used);
     out->len = (uint8_t)len;
-    if (CAN_FD) out->fd = fd;
-    if (CAN_FD) out->brs = fd && tp->cfg->brs;
+    if (CAN_FD && tp->cfg->fd) tp->out.brs = (tp->out.fd = fd) && tp->cfg->brs;
     memset(&out->data[used], tp->cfg->pad_byte, len - used);
     return out;
 }
@@ -297,7 +298,7 @@ static const can_frame_t *show_flow_control(isotp_t *tp)
     p[0] = (uint8_t)tp->rx.fc;
     p[1] = (uint8_t)(tp->rx.fc >> 8);
     p[2] = (uint8_t)(tp->rx.fc >> 16);
-    return show(tp, OFFER_FC, FC_LEN, tp->rx.fd);
+    return show(tp, OFFER_FC, FC_LEN, CAN_FD && tp->rx.fd);
 }
 
 static NOINLINE const can_frame_t *output_other(isotp_t *tp, usec_t now)
@@ -311,7 +312,7 @@ static NOINLINE const can_frame_t *output_other(isotp_t *tp, usec_t now)
 const can_frame_t *isotp_output(isotp_t *tp, usec_t now)
 {
     isotp_tx_t *tx = &tp->tx;
-    if (tx->run == 0 || tp->offer != OFFER_NONE || tp->rx.fc != FC_NONE || tp->count == ISOTP_IN_FLIGHT_MAX)
+    if (!ISOTP_QUICK || tx->run == 0 || tp->offer != OFFER_NONE || tp->rx.fc != FC_NONE || tp->count == ISOTP_IN_FLIGHT_MAX)
         return output_other(tp, now);
     tp->out.data[0] = (uint8_t)tx->pci;
     memcpy(&tp->out.data[1], tx->msg + tx->at, ORDINARY_LEN);
@@ -330,22 +331,21 @@ static NOINLINE void commit(isotp_t *tp)
     if (tp->offer == OFFER_FC) {
         rx->fc = FC_NONE;
         tp->out.len = CLASSIC_LEN; // for the next ordinary frame
-        if (CAN_FD) tp->out.fd = tp->cfg->fd;
-        if (CAN_FD) tp->out.brs = tp->cfg->fd && tp->cfg->brs;
+        if (CAN_FD && tp->cfg->fd) { tp->out.fd = true; tp->out.brs = tp->cfg->brs; }
         if (rx->state == ISOTP_RX_CTS) {
             rx->state = ISOTP_RX_GO;
             rx->at += rx->data_len - rx->cf_len;
             rx->data_len = rx->cf_len;
         }
     } else {
-        if (tp->offer == OFFER_ORDINARY) {
+        if (ISOTP_QUICK && tp->offer == OFFER_ORDINARY) {
             tx->piece = ORDINARY_LEN;
             tx->run--;
             tx->left++;
         }
         tx->at += tx->piece;
         tx->pci = (tx->pci + 1) & (PCI_CF | 0x0F);
-        tx->since = (uint32_t)tp->now;
+        tx->since = tp->clock;
         if (tx->gap != 0) tx->state = ISOTP_TX_GAP;
         if (--tx->left == 0) tx->state = ISOTP_TX_AWAIT;
         if (tx->at == tx->len) tx->state = ISOTP_TX_DRAIN;
@@ -357,7 +357,7 @@ void isotp_taken(isotp_t *tp, usec_t now)
 {
     if (tp->offer != OFFER_FC) tp->flight |= UINT32_C(1) << tp->count;
     tp->count++;
-    tp->now = now;
+    tp->clock = (uint32_t)now;
     commit(tp);
 }
 
@@ -365,7 +365,7 @@ static NOINLINE isotp_events_t sent_other(isotp_t *tp, usec_t now)
 {
     isotp_rx_t *rx = &tp->rx;
     uint32_t message = tp->offer - OFFER_FC;
-    tp->now = now;
+    tp->clock = (uint32_t)now;
     if (tp->count != 0) {
         message = tp->flight & 1;
         tp->flight >>= 1;
@@ -389,12 +389,12 @@ static NOINLINE isotp_events_t sent_other(isotp_t *tp, usec_t now)
 isotp_events_t isotp_sent(isotp_t *tp, usec_t now)
 {
     isotp_tx_t *tx = &tp->tx;
-    if (tp->offer != OFFER_ORDINARY || tp->count != 0) return sent_other(tp, now);
+    if (!ISOTP_QUICK || tp->offer != OFFER_ORDINARY || tp->count != 0) return sent_other(tp, now);
     tp->offer = OFFER_NONE;
     tx->at += ORDINARY_LEN;
     tx->pci = (tx->pci + 1) & (PCI_CF | 0x0F);
     if (--tx->run == 0 && tx->left == 0) {
-        tp->now = now;
+        tp->clock = (uint32_t)now;
         tx_enter(tp, ISOTP_TX_FLOW);
     }
     return ISOTP_NONE;
@@ -405,7 +405,7 @@ void isotp_lost(isotp_t *tp)
     if (tp->flight != 0 && tp->tx.state != ISOTP_TX_IDLE && tp->tx.state != ISOTP_TX_FLOW) {
         isotp_cancel(tp);
         tp->tx.state = ISOTP_TX_LOST;
-        tp->tx.since = (uint32_t)tp->now - tp->cfg->n_as;
+        tp->tx.since = tp->clock - tp->cfg->n_as;
     }
     tp->flight = 0;
     tp->count = 0;
@@ -440,34 +440,38 @@ uint8_t isotp_stmin(uint32_t us)
 
 static NOINLINE isotp_events_t input_other(isotp_t *tp, const can_frame_t *f, usec_t now)
 {
+    const isotp_cfg_t *cfg = tp->cfg;
     const uint8_t *p = f->data + tp->head;
     const uint32_t len = f->len - tp->head;
-    tp->now = now;
+    tp->clock = (uint32_t)now;
+    if (f->id != cfg->rx_id || f->ext != cfg->ext) return ISOTP_NONE;
+    if (f->fd && !(CAN_FD && cfg->fd)) return ISOTP_NONE;
     if (f->len <= tp->head) return ISOTP_NONE; // no PCI
-    if (tp->head != 0 && f->data[0] != tp->cfg->rx_address) return ISOTP_NONE;
-    switch (p[0] & 0xF0) {
-    case PCI_SF:
-    case PCI_FF:
-        if (CAN_FD) tp->rx.fd = f->fd;
+    if (tp->head != 0 && f->data[0] != cfg->rx_address) return ISOTP_NONE;
+    switch (p[0] >> 4) {
+    case PCI_SF >> 4:
+    case PCI_FF >> 4:
+        if (CAN_FD) {
+            tp->format = f->format;
+            tp->rx.fd = f->fd;
+        }
         return on_beginning(tp, p, len);
-    case PCI_CF: return on_consecutive(tp, p, len);
-    case PCI_FC: return on_flow_control(tp, p, len);
+    case PCI_CF >> 4: return on_consecutive(tp, p, len);
+    case PCI_FC >> 4: return on_flow_control(tp, p, len);
     default: return ISOTP_NONE; // reserved (9.6.1): ignored
     }
 }
 
 isotp_events_t isotp_input(isotp_t *tp, const can_frame_t *f, usec_t now)
 {
-    const isotp_cfg_t *cfg = tp->cfg;
     isotp_rx_t *rx = &tp->rx;
-    if (f->id != cfg->rx_id || f->ext != cfg->ext) return ISOTP_NONE;
-    if (CAN_FD && f->fd && !cfg->fd) return ISOTP_NONE;
-    if (rx->run == 0 || f->len - 1u != rx->cf_len || f->data[0] != rx->pci)
+    if (!ISOTP_QUICK || rx->run == 0 || f->data[0] != rx->pci || f->len - 1u != rx->cf_len ||
+        f->id != tp->cfg->rx_id || f->format != tp->format)
         return input_other(tp, f, now);
     rx_append(rx, f->data);
     rx->since = (uint32_t)now;
     if (--rx->run == 0 && rx->left == 0) {
-        tp->now = now;
+        tp->clock = (uint32_t)now;
         rx_hold(tp);
     }
     return ISOTP_RX_DATA;
@@ -495,6 +499,7 @@ static bool tx_unasked(const isotp_t *tp)
            tp->count < ISOTP_IN_FLIGHT_MAX;
 }
 
+// In 64 bits: within half an hour of the last isotp_tick(), or past.
 static usec_t end_of(const isotp_t *tp, uint32_t since, uint32_t limit)
 {
     return tp->now + (usec_t)(int32_t)(since + limit - (uint32_t)tp->now);
@@ -503,17 +508,23 @@ static usec_t end_of(const isotp_t *tp, uint32_t since, uint32_t limit)
 usec_t isotp_deadline(const isotp_t *tp)
 {
     usec_t deadline = USEC_NEVER;
-    if (tp->tx.state != ISOTP_TX_IDLE)
-        deadline = end_of(tp, tp->tx.since, tx_unasked(tp) ? 0 : tx_limit(tp));
+    if (tp->tx.state != ISOTP_TX_IDLE && !tx_unasked(tp))
+        deadline = end_of(tp, tp->tx.since, tx_limit(tp));
     if (tp->rx.state != ISOTP_RX_IDLE || tp->rx.fc != FC_NONE)
         deadline = sooner(deadline, end_of(tp, tp->rx.since, rx_limit(tp)));
     return deadline;
 }
 
+static bool rx_over(const isotp_t *tp) { return tp->clock - tp->rx.since >= rx_limit(tp); }
+
+static bool tx_over(const isotp_t *tp)
+{
+    return tp->tx.state != ISOTP_TX_IDLE && !tx_unasked(tp) && tp->clock - tp->tx.since >= tx_limit(tp);
+}
+
 static isotp_events_t rx_tick(isotp_t *tp)
 {
     isotp_rx_t *rx = &tp->rx;
-    if (!over(tp, rx->since, rx_limit(tp))) return ISOTP_NONE;
     isotp_why_t why = ISOTP_TIMEOUT_A;
     switch (rx->state) {
     case ISOTP_RX_IDLE: // at most an OVFLW that the driver did not take in time
@@ -536,8 +547,6 @@ static isotp_events_t rx_tick(isotp_t *tp)
 static isotp_events_t tx_tick(isotp_t *tp)
 {
     isotp_tx_t *tx = &tp->tx;
-    if (tx->state == ISOTP_TX_IDLE || tx_unasked(tp) || !over(tp, tx->since, tx_limit(tp)))
-        return ISOTP_NONE;
     if (tx->state == ISOTP_TX_PAUSE) {
         tx_enter(tp, ISOTP_TX_OFFER);
         return ISOTP_NONE;
@@ -545,11 +554,17 @@ static isotp_events_t tx_tick(isotp_t *tp)
     return tx_fail(tp, tx->state == ISOTP_TX_FLOW ? ISOTP_TIMEOUT_BS : ISOTP_TIMEOUT_A);
 }
 
+static NOINLINE isotp_events_t tick_other(isotp_t *tp)
+{
+    const isotp_events_t events = rx_over(tp) ? rx_tick(tp) : ISOTP_NONE;
+    return tx_over(tp) ? events | tx_tick(tp) : events;
+}
+
 isotp_events_t isotp_tick(isotp_t *tp, usec_t now)
 {
+    tp->clock = (uint32_t)now;
     tp->now = now;
-    const isotp_events_t events = rx_tick(tp);
-    return events | tx_tick(tp);
+    return (rx_over(tp) || tx_over(tp)) ? tick_other(tp) : ISOTP_NONE;
 }
 
 void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg)
@@ -558,6 +573,7 @@ void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg)
     tp->cfg = cfg;
     tp->out.id = cfg->tx_id;
     tp->out.ext = cfg->ext;
+    tp->format = tp->out.format;
     tp->out.data[0] = cfg->tx_address;
     tp->head = cfg->prefixed;
     tp->room = ((CAN_FD && cfg->tx_dl) ? cfg->tx_dl : CLASSIC_LEN) - tp->head;

@@ -164,7 +164,9 @@ struct isotp {
     uint32_t offer;  // what isotp_output() shows
     uint32_t count;  // frames the driver has, 0..ISOTP_IN_FLIGHT_MAX
     uint32_t flight; // which, oldest in bit 0; 1: of a message, 0: flow control
-    usec_t now;      // of the last call that was not about an ordinary frame
+    uint32_t clock;  // low half of the time of the last call that was not about an ordinary frame
+    uint16_t format; // of an ordinary frame
+    usec_t now;      // of the last isotp_tick()
     uint32_t head;   // address bytes in a frame, 0 or 1
     uint32_t room;   // bytes behind them in the longest frame we send
     isotp_tx_t tx;
