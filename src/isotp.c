@@ -323,67 +323,85 @@ const can_frame_t *isotp_output(isotp_t *tp, usec_t now)
 
 // --- The driver took a frame; the frame has left ---
 
-static NOINLINE void commit(isotp_t *tp)
+static NOINLINE void flow_control_taken(isotp_t *tp)
+{
+    isotp_rx_t *rx = &tp->rx;
+    tp->offer = OFFER_NONE;
+    tp->out.len = CLASSIC_LEN; // for the next ordinary frame
+    if (CAN_FD && tp->cfg->fd) {
+        tp->out.fd = true;
+        tp->out.brs = tp->cfg->brs;
+    }
+    rx->fc = FC_NONE;
+    if (rx->state != ISOTP_RX_CTS) return;
+    rx->state = ISOTP_RX_GO;
+    rx->at += rx->data_len - rx->cf_len;
+    rx->data_len = rx->cf_len;
+}
+
+static NOINLINE void message_frame_taken(isotp_t *tp)
 {
     isotp_tx_t *tx = &tp->tx;
-    isotp_rx_t *rx = &tp->rx;
-    ASSERT(tp->offer != OFFER_NONE);
-    if (tp->offer == OFFER_FC) {
-        rx->fc = FC_NONE;
-        tp->out.len = CLASSIC_LEN; // for the next ordinary frame
-        if (CAN_FD && tp->cfg->fd) { tp->out.fd = true; tp->out.brs = tp->cfg->brs; }
-        if (rx->state == ISOTP_RX_CTS) {
-            rx->state = ISOTP_RX_GO;
-            rx->at += rx->data_len - rx->cf_len;
-            rx->data_len = rx->cf_len;
-        }
-    } else {
-        if (ISOTP_QUICK && tp->offer == OFFER_ORDINARY) {
-            tx->piece = ORDINARY_LEN;
-            tx->run--;
-            tx->left++;
-        }
-        tx->at += tx->piece;
-        tx->pci = (tx->pci + 1) & (PCI_CF | 0x0F);
-        tx->since = tp->clock;
-        if (tx->gap != 0) tx->state = ISOTP_TX_GAP;
-        if (--tx->left == 0) tx->state = ISOTP_TX_AWAIT;
-        if (tx->at == tx->len) tx->state = ISOTP_TX_DRAIN;
+    if (ISOTP_QUICK && tp->offer == OFFER_ORDINARY) {
+        tx->piece = ORDINARY_LEN;
+        tx->run--;
+        tx->left++;
     }
     tp->offer = OFFER_NONE;
+    tx->at += tx->piece;
+    tx->pci = (tx->pci + 1) & (PCI_CF | 0x0F);
+    tx->since = tp->clock;
+    if (tx->gap != 0) tx->state = ISOTP_TX_GAP;
+    if (--tx->left == 0) tx->state = ISOTP_TX_AWAIT;
+    if (tx->at == tx->len) tx->state = ISOTP_TX_DRAIN;
 }
 
 void isotp_taken(isotp_t *tp, usec_t now)
 {
-    if (tp->offer != OFFER_FC) tp->flight |= UINT32_C(1) << tp->count;
-    tp->count++;
+    ASSERT(tp->offer != OFFER_NONE);
     tp->clock = (uint32_t)now;
-    commit(tp);
+    if (tp->offer == OFFER_FC) {
+        flow_control_taken(tp);
+    } else {
+        tp->flight |= UINT32_C(1) << tp->count;
+        message_frame_taken(tp);
+    }
+    tp->count++;
+}
+
+static isotp_events_t flow_control_left(isotp_t *tp)
+{
+    isotp_rx_t *rx = &tp->rx;
+    if (rx->fc != FC_NONE || !(rx->state & 1) || (tp->flight + 1) >> tp->count == 0) return ISOTP_NONE;
+    rx_enter(tp, rx->state & ~1u);
+    if (rx->state == ISOTP_RX_CF && tp->head == 0)
+        rx->run = run_of(&rx->left, (rx->len - rx->at - rx->cf_len - 1) / rx->cf_len);
+    return ISOTP_NONE;
+}
+
+static isotp_events_t message_frame_left(isotp_t *tp)
+{
+    isotp_tx_t *tx = &tp->tx;
+    if (tp->flight != 0 || !(tx->state & 1)) return ISOTP_NONE;
+    tx_enter(tp, tx->state & ~1u);
+    return tx->state == ISOTP_TX_IDLE ? ISOTP_SENT : ISOTP_NONE;
 }
 
 static NOINLINE isotp_events_t sent_other(isotp_t *tp, usec_t now)
 {
-    isotp_rx_t *rx = &tp->rx;
-    uint32_t message = tp->offer - OFFER_FC;
+    bool message = tp->flight & 1;
     tp->clock = (uint32_t)now;
     if (tp->count != 0) {
-        message = tp->flight & 1;
-        tp->flight >>= 1;
         tp->count--;
+        tp->flight >>= 1;
+    } else if (tp->offer == OFFER_NONE) {
+        return ISOTP_NONE; // a frame that nobody knows of
     } else {
-        if (tp->offer == OFFER_NONE) return ISOTP_NONE; // a frame that nobody knows of
-        commit(tp);
+        message = tp->offer != OFFER_FC;
+        if (message) message_frame_taken(tp);
+        else flow_control_taken(tp);
     }
-    if (!message) {
-        if (rx->fc != FC_NONE || !(rx->state & 1) || (tp->flight + 1) >> tp->count == 0) return ISOTP_NONE;
-        rx_enter(tp, rx->state & ~1u);
-        if (rx->state == ISOTP_RX_CF && tp->head == 0)
-            rx->run = run_of(&rx->left, (rx->len - rx->at - rx->cf_len - 1) / rx->cf_len);
-        return ISOTP_NONE;
-    }
-    if (tp->flight != 0 || !(tp->tx.state & 1)) return ISOTP_NONE;
-    tx_enter(tp, tp->tx.state & ~1u);
-    return tp->tx.state == ISOTP_TX_IDLE ? ISOTP_SENT : ISOTP_NONE;
+    return message ? message_frame_left(tp) : flow_control_left(tp);
 }
 
 isotp_events_t isotp_sent(isotp_t *tp, usec_t now)
@@ -515,16 +533,10 @@ usec_t isotp_deadline(const isotp_t *tp)
     return deadline;
 }
 
-static bool rx_over(const isotp_t *tp) { return tp->clock - tp->rx.since >= rx_limit(tp); }
-
-static bool tx_over(const isotp_t *tp)
-{
-    return tp->tx.state != ISOTP_TX_IDLE && !tx_unasked(tp) && tp->clock - tp->tx.since >= tx_limit(tp);
-}
-
 static isotp_events_t rx_tick(isotp_t *tp)
 {
     isotp_rx_t *rx = &tp->rx;
+    if (tp->clock - rx->since < rx_limit(tp)) return ISOTP_NONE;
     isotp_why_t why = ISOTP_TIMEOUT_A;
     switch (rx->state) {
     case ISOTP_RX_IDLE: // at most an OVFLW that the driver did not take in time
@@ -547,6 +559,8 @@ static isotp_events_t rx_tick(isotp_t *tp)
 static isotp_events_t tx_tick(isotp_t *tp)
 {
     isotp_tx_t *tx = &tp->tx;
+    if (tx->state == ISOTP_TX_IDLE || tx_unasked(tp) || tp->clock - tx->since < tx_limit(tp))
+        return ISOTP_NONE;
     if (tx->state == ISOTP_TX_PAUSE) {
         tx_enter(tp, ISOTP_TX_OFFER);
         return ISOTP_NONE;
@@ -554,17 +568,12 @@ static isotp_events_t tx_tick(isotp_t *tp)
     return tx_fail(tp, tx->state == ISOTP_TX_FLOW ? ISOTP_TIMEOUT_BS : ISOTP_TIMEOUT_A);
 }
 
-static NOINLINE isotp_events_t tick_other(isotp_t *tp)
-{
-    const isotp_events_t events = rx_over(tp) ? rx_tick(tp) : ISOTP_NONE;
-    return tx_over(tp) ? events | tx_tick(tp) : events;
-}
-
 isotp_events_t isotp_tick(isotp_t *tp, usec_t now)
 {
     tp->clock = (uint32_t)now;
     tp->now = now;
-    return (rx_over(tp) || tx_over(tp)) ? tick_other(tp) : ISOTP_NONE;
+    const isotp_events_t events = rx_tick(tp);
+    return events | tx_tick(tp);
 }
 
 void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg)
