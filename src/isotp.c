@@ -389,19 +389,20 @@ static isotp_events_t message_frame_left(isotp_t *tp)
 
 static NOINLINE isotp_events_t sent_other(isotp_t *tp, usec_t now)
 {
-    bool message = tp->flight & 1;
     tp->clock = (uint32_t)now;
     if (tp->count != 0) {
+        const bool message = tp->flight & 1;
         tp->count--;
         tp->flight >>= 1;
-    } else if (tp->offer == OFFER_NONE) {
-        return ISOTP_NONE; // a frame that nobody knows of
-    } else {
-        message = tp->offer != OFFER_FC;
-        if (message) message_frame_taken(tp);
-        else flow_control_taken(tp);
+        return message ? message_frame_left(tp) : flow_control_left(tp);
     }
-    return message ? message_frame_left(tp) : flow_control_left(tp);
+    if (tp->offer == OFFER_FC) {
+        flow_control_taken(tp);
+        return flow_control_left(tp);
+    }
+    if (tp->offer == OFFER_NONE) return ISOTP_NONE; // a frame that nobody knows of
+    message_frame_taken(tp);
+    return message_frame_left(tp);
 }
 
 isotp_events_t isotp_sent(isotp_t *tp, usec_t now)
@@ -495,6 +496,11 @@ isotp_events_t isotp_input(isotp_t *tp, const can_frame_t *f, usec_t now)
     return ISOTP_RX_DATA;
 }
 
+static bool rx_idle(const isotp_t *tp)
+{
+    return tp->rx.state == ISOTP_RX_IDLE && tp->rx.fc == FC_NONE;
+}
+
 // How long the state's clock may run.
 static uint32_t rx_limit(const isotp_t *tp)
 {
@@ -528,18 +534,17 @@ usec_t isotp_deadline(const isotp_t *tp)
     usec_t deadline = USEC_NEVER;
     if (tp->tx.state != ISOTP_TX_IDLE && !tx_unasked(tp))
         deadline = end_of(tp, tp->tx.since, tx_limit(tp));
-    if (tp->rx.state != ISOTP_RX_IDLE || tp->rx.fc != FC_NONE)
+    if (!rx_idle(tp))
         deadline = sooner(deadline, end_of(tp, tp->rx.since, rx_limit(tp)));
     return deadline;
 }
 
-static isotp_events_t rx_tick(isotp_t *tp)
+static isotp_events_t rx_timeout(isotp_t *tp)
 {
     isotp_rx_t *rx = &tp->rx;
-    if (tp->clock - rx->since < rx_limit(tp)) return ISOTP_NONE;
     isotp_why_t why = ISOTP_TIMEOUT_A;
     switch (rx->state) {
-    case ISOTP_RX_IDLE: // at most an OVFLW that the driver did not take in time
+    case ISOTP_RX_IDLE: // an OVFLW that the driver did not take in time
         rx_end(tp);
         return ISOTP_NONE;
     case ISOTP_RX_HELD:
@@ -556,7 +561,7 @@ static isotp_events_t rx_tick(isotp_t *tp)
     return rx_fail(tp, why);
 }
 
-static isotp_events_t tx_tick(isotp_t *tp)
+static NOINLINE isotp_events_t tx_tick(isotp_t *tp)
 {
     isotp_tx_t *tx = &tp->tx;
     if (tx->state == ISOTP_TX_IDLE || tx_unasked(tp) || tp->clock - tx->since < tx_limit(tp))
@@ -568,12 +573,18 @@ static isotp_events_t tx_tick(isotp_t *tp)
     return tx_fail(tp, tx->state == ISOTP_TX_FLOW ? ISOTP_TIMEOUT_BS : ISOTP_TIMEOUT_A);
 }
 
+static NOINLINE isotp_events_t both_tick(isotp_t *tp)
+{
+    const isotp_events_t events = rx_timeout(tp);
+    return events | tx_tick(tp);
+}
+
 isotp_events_t isotp_tick(isotp_t *tp, usec_t now)
 {
     tp->clock = (uint32_t)now;
     tp->now = now;
-    const isotp_events_t events = rx_tick(tp);
-    return events | tx_tick(tp);
+    if (rx_idle(tp) || tp->clock - tp->rx.since < rx_limit(tp)) return tx_tick(tp);
+    return both_tick(tp);
 }
 
 void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg)
