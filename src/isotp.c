@@ -47,7 +47,7 @@ static void rx_enter(isotp_t *tp, isotp_rx_state_t state)
 
 static void rx_say(isotp_t *tp, uint32_t fc)
 {
-    tp->rx.fc = fc;
+    tp->fc = fc;
     if (tp->offer == OFFER_FC) tp->offer = OFFER_NONE;
 }
 
@@ -169,7 +169,7 @@ void isotp_refuse(isotp_t *tp, usec_t now)
     rx_end(tp);
     if (!say_so) return;
     tp->clock = (uint32_t)now;
-    tp->rx.fc = FC_OVFLW;
+    tp->fc = FC_OVFLW;
     rx_enter(tp, ISOTP_RX_IDLE);
 }
 
@@ -295,9 +295,9 @@ static NOINLINE const can_frame_t *show_message(isotp_t *tp, usec_t now)
 static const can_frame_t *show_flow_control(isotp_t *tp)
 {
     uint8_t *p = &tp->out.data[tp->head];
-    p[0] = (uint8_t)tp->rx.fc;
-    p[1] = (uint8_t)(tp->rx.fc >> 8);
-    p[2] = (uint8_t)(tp->rx.fc >> 16);
+    p[0] = (uint8_t)tp->fc;
+    p[1] = (uint8_t)(tp->fc >> 8);
+    p[2] = (uint8_t)(tp->fc >> 16);
     return show(tp, OFFER_FC, FC_LEN, CAN_FD && tp->rx.fd);
 }
 
@@ -305,14 +305,14 @@ static NOINLINE const can_frame_t *output_other(isotp_t *tp, usec_t now)
 {
     if (tp->offer != OFFER_NONE) return &tp->out;
     if (tp->count == ISOTP_IN_FLIGHT_MAX) return NULL;
-    if (tp->rx.fc != FC_NONE) return show_flow_control(tp);
+    if (tp->fc != FC_NONE) return show_flow_control(tp);
     return (tp->tx.state == ISOTP_TX_OFFER) ? show_message(tp, now) : NULL;
 }
 
 const can_frame_t *isotp_output(isotp_t *tp, usec_t now)
 {
     isotp_tx_t *tx = &tp->tx;
-    if (!ISOTP_QUICK || tx->run == 0 || tp->offer != OFFER_NONE || tp->rx.fc != FC_NONE || tp->count == ISOTP_IN_FLIGHT_MAX)
+    if (!ISOTP_QUICK || tx->run == 0 || tp->offer != OFFER_NONE || tp->fc != FC_NONE || tp->count == ISOTP_IN_FLIGHT_MAX)
         return output_other(tp, now);
     tp->out.data[0] = (uint8_t)tx->pci;
     memcpy(&tp->out.data[1], tx->msg + tx->at, ORDINARY_LEN);
@@ -332,7 +332,7 @@ static NOINLINE void flow_control_taken(isotp_t *tp)
         tp->out.fd = true;
         tp->out.brs = tp->cfg->brs;
     }
-    rx->fc = FC_NONE;
+    tp->fc = FC_NONE;
     if (rx->state != ISOTP_RX_CTS) return;
     rx->state = ISOTP_RX_GO;
     rx->at += rx->data_len - rx->cf_len;
@@ -372,7 +372,7 @@ void isotp_taken(isotp_t *tp, usec_t now)
 static isotp_events_t flow_control_left(isotp_t *tp)
 {
     isotp_rx_t *rx = &tp->rx;
-    if (rx->fc != FC_NONE || !(rx->state & 1) || (tp->flight + 1) >> tp->count == 0) return ISOTP_NONE;
+    if (tp->fc != FC_NONE || !(rx->state & 1) || (tp->flight + 1) >> tp->count == 0) return ISOTP_NONE;
     rx_enter(tp, rx->state & ~1u);
     if (rx->state == ISOTP_RX_CF && tp->head == 0)
         rx->run = run_of(&rx->left, (rx->len - rx->at - rx->cf_len - 1) / rx->cf_len);
@@ -498,7 +498,7 @@ isotp_events_t isotp_input(isotp_t *tp, const can_frame_t *f, usec_t now)
 
 static bool rx_idle(const isotp_t *tp)
 {
-    return tp->rx.state == ISOTP_RX_IDLE && tp->rx.fc == FC_NONE;
+    return tp->rx.state == ISOTP_RX_IDLE && tp->fc == FC_NONE;
 }
 
 // How long the state's clock may run.
@@ -550,7 +550,7 @@ static isotp_events_t rx_timeout(isotp_t *tp)
     case ISOTP_RX_HELD:
         why = ISOTP_WFT_OVRN;
         if (rx->waits-- == 0) break;
-        rx->fc = FC_WAIT;
+        tp->fc = FC_WAIT;
         rx_enter(tp, ISOTP_RX_WAIT);
         return ISOTP_NONE;
     case ISOTP_RX_CF: why = ISOTP_TIMEOUT_CR; break;

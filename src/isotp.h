@@ -129,7 +129,6 @@ typedef struct {
     uint32_t since;         // when its clock started, low half
     uint32_t run;           // ordinary frames that come before the `left` ones
     uint32_t left;          // frames until the end of the block
-    uint32_t fc;            // the flow control to send next, its PCI byte lowest; 0: none
     uint32_t pci;           // of the consecutive frame expected next
     uint32_t cf_len;        // bytes of the message in a full consecutive frame of this sender
     uint32_t at;            // read, with ISOTP_RX_DATA: where in the message `data` belongs
@@ -161,6 +160,7 @@ typedef struct {
 
 struct isotp {
     const isotp_cfg_t *cfg;
+    uint32_t fc;     // the flow control to send next, its PCI byte lowest; 0: none
     uint32_t offer;  // what isotp_output() shows
     uint32_t count;  // frames the driver has, 0..ISOTP_IN_FLIGHT_MAX
     uint32_t flight; // which, oldest in bit 0; 1: of a message, 0: flow control
