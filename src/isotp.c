@@ -5,6 +5,7 @@
 enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30 };           // (9.6.1)
 enum { FC_NONE = 0, FC_CTS = PCI_FC, FC_WAIT = PCI_FC + 1, FC_OVFLW = PCI_FC + 2 }; // (9.6.5.1)
 enum { OFFER_NONE, OFFER_FC, OFFER_MESSAGE, OFFER_ORDINARY };
+enum { PCI_NEVER = 0x100 }; // makes rx.pci no PCI: the next frame is not an ordinary one
 enum { CLASSIC_LEN = 8, ORDINARY_LEN = 7, FF_ESCAPE_MIN = 4096, FC_LEN = 3 };
 
 // The length of a frame that has to hold `len` bytes (10.4.2).
@@ -54,7 +55,7 @@ static void rx_say(isotp_t *tp, uint32_t fc)
 static void rx_end(isotp_t *tp)
 {
     tp->rx.state = ISOTP_RX_IDLE;
-    tp->rx.run = 0;
+    tp->rx.pci = PCI_NEVER;
     rx_say(tp, FC_NONE);
 }
 
@@ -110,7 +111,7 @@ static NOINLINE isotp_events_t on_beginning(isotp_t *tp, const uint8_t *p, uint3
     rx->data_len = data_len;
     if (data_len == msg_len) return events | ISOTP_RX_END;
     rx->cf_len = len - 1;
-    rx->pci = PCI_CF | 1;
+    rx->pci = PCI_NEVER | PCI_CF | 1;
     rx_hold(tp);
     return events;
 }
@@ -131,8 +132,9 @@ static NOINLINE isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uin
     if (len - 1 > data_len) return ISOTP_NONE;
     if (data_len > rest) data_len = rest;
     if (len - 1 < data_len) return ISOTP_NONE; // not the one awaited; N_Cr goes on
-    if (p[0] != rx->pci) return rx_fail(tp, ISOTP_WRONG_SN);
+    if (p[0] != (uint8_t)rx->pci) return rx_fail(tp, ISOTP_WRONG_SN);
     rx_append(rx, p);
+    rx->pci |= PCI_NEVER;
     rx->data_len = data_len;
     if (data_len == rest) {
         rx->state = ISOTP_RX_IDLE;
@@ -374,8 +376,9 @@ static isotp_events_t flow_control_left(isotp_t *tp)
     isotp_rx_t *rx = &tp->rx;
     if (tp->fc != FC_NONE || !(rx->state & 1) || (tp->flight + 1) >> tp->count == 0) return ISOTP_NONE;
     rx_enter(tp, rx->state & ~1u);
-    if (rx->state == ISOTP_RX_CF && tp->head == 0)
-        rx->run = run_of(&rx->left, (rx->len - rx->at - rx->cf_len - 1) / rx->cf_len);
+    if (!ISOTP_QUICK || rx->state != ISOTP_RX_CF || tp->head != 0) return ISOTP_NONE;
+    rx->run = run_of(&rx->left, (rx->len - rx->at - rx->cf_len - 1) / rx->cf_len);
+    if (rx->run != 0) rx->pci &= ~(uint32_t)PCI_NEVER;
     return ISOTP_NONE;
 }
 
@@ -484,14 +487,15 @@ static NOINLINE isotp_events_t input_other(isotp_t *tp, const can_frame_t *f, us
 isotp_events_t isotp_input(isotp_t *tp, const can_frame_t *f, usec_t now)
 {
     isotp_rx_t *rx = &tp->rx;
-    if (!ISOTP_QUICK || rx->run == 0 || f->data[0] != rx->pci || f->len - 1u != rx->cf_len ||
+    if (!ISOTP_QUICK || f->data[0] != rx->pci || f->len - 1u != rx->cf_len ||
         f->id != tp->cfg->rx_id || f->format != tp->format)
         return input_other(tp, f, now);
     rx_append(rx, f->data);
     rx->since = (uint32_t)now;
-    if (--rx->run == 0 && rx->left == 0) {
+    if (--rx->run == 0) {
+        rx->pci |= PCI_NEVER;
         tp->clock = (uint32_t)now;
-        rx_hold(tp);
+        if (rx->left == 0) rx_hold(tp);
     }
     return ISOTP_RX_DATA;
 }
