@@ -29,6 +29,7 @@ enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30 };            
 enum { FC_NONE = 0, FC_CTS = PCI_FC, FC_WAIT = PCI_FC + 1, FC_OVFLW = PCI_FC + 2 }; // (9.6.5.1)
 enum { PCI_NONE = 0x100 };                                   // no PCI byte has this bit
 enum { OFFER_NONE, OFFER_FC, OFFER_MESSAGE, OFFER_ORDINARY }; // in this order
+#define NO_LIMIT UINT32_MAX
 enum { CLASSIC_LEN = 8, ORDINARY_LEN = 7, FF_ESCAPE_MIN = 4096, FC_LEN = 3 };
 
 // The length of a frame that has to hold `len` bytes (10.4.2).
@@ -68,9 +69,10 @@ static uint32_t run_of(uint32_t *left, uint32_t full)
 
 // --- Receive ---
 
-static void rx_enter(isotp_t *tp, isotp_rx_state_t state)
+static void rx_enter(isotp_t *tp, isotp_rx_state_t state, uint32_t limit)
 {
     tp->rx.state = state;
+    tp->rx.limit = limit;
     tp->rx.since = tp->clock;
 }
 
@@ -83,6 +85,7 @@ static void rx_say(isotp_t *tp, uint32_t fc)
 static void rx_end(isotp_t *tp)
 {
     tp->rx.state = ISOTP_RX_IDLE;
+    tp->rx.limit = NO_LIMIT;
     tp->rx.run = 0;
     tp->rx.pci = PCI_NONE;
     rx_say(tp, FC_NONE);
@@ -98,7 +101,7 @@ static NOINLINE isotp_events_t rx_fail(isotp_t *tp, isotp_why_t why)
 static void rx_hold(isotp_t *tp)
 {
     tp->rx.waits = tp->cfg->wft_max;
-    rx_enter(tp, ISOTP_RX_HELD);
+    rx_enter(tp, ISOTP_RX_HELD, tp->cfg->n_br);
 }
 
 // Single and First Frame. p: the frame from its PCI on, len bytes.
@@ -166,10 +169,10 @@ static NOINLINE isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uin
     rx->pci |= PCI_NONE;
     rx->data_len = data_len;
     if (data_len == rest) {
-        rx->state = ISOTP_RX_IDLE;
+        rx_end(tp);
         return ISOTP_RX_DATA | ISOTP_RX_END;
     }
-    rx_enter(tp, ISOTP_RX_CF);
+    rx_enter(tp, ISOTP_RX_CF, tp->cfg->n_cr);
     if (--rx->left == 0) rx_hold(tp);
     return ISOTP_RX_DATA;
 }
@@ -190,7 +193,7 @@ void isotp_proceed(isotp_t *tp, uint8_t block_size, uint8_t stmin, usec_t now)
     tp->clock = (uint32_t)now;
     tp->rx.left = block_size;
     rx_say(tp, FC_CTS | (uint32_t)block_size << 8 | (uint32_t)stmin << 16);
-    rx_enter(tp, ISOTP_RX_CTS);
+    rx_enter(tp, ISOTP_RX_CTS, tp->cfg->n_ar);
 }
 
 void isotp_refuse(isotp_t *tp, usec_t now)
@@ -201,14 +204,15 @@ void isotp_refuse(isotp_t *tp, usec_t now)
     if (!say_so) return;
     tp->clock = (uint32_t)now;
     rx_say(tp, FC_OVFLW);
-    rx_enter(tp, ISOTP_RX_IDLE);
+    rx_enter(tp, ISOTP_RX_IDLE, tp->cfg->n_ar);
 }
 
 // --- Transmit ---
 
-static void tx_enter(isotp_t *tp, isotp_tx_state_t state)
+static void tx_enter(isotp_t *tp, isotp_tx_state_t state, uint32_t limit)
 {
     tp->tx.state = state;
+    tp->tx.limit = limit;
     tp->tx.since = tp->clock;
 }
 
@@ -217,6 +221,7 @@ void isotp_cancel(isotp_t *tp)
     if (tp->offer >= OFFER_MESSAGE) tp->offer = OFFER_NONE;
     tp->tx.run = 0;
     tp->tx.state = ISOTP_TX_IDLE;
+    tp->tx.limit = NO_LIMIT;
 }
 
 static NOINLINE isotp_events_t tx_fail(isotp_t *tp, isotp_why_t why)
@@ -239,12 +244,12 @@ static NOINLINE isotp_events_t on_flow_control(isotp_t *tp, const uint8_t *p, ui
         if (tx->gap < tp->cfg->min_gap) tx->gap = tp->cfg->min_gap;
         if (ISOTP_QUICK && tx->gap == 0 && tx->msg != NULL && tp->room == CLASSIC_LEN)
             tx->run = run_of(&tx->left, (tx->len - tx->at - 1) / ORDINARY_LEN);
-        tx_enter(tp, ISOTP_TX_OFFER);
+        tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as);
         return ISOTP_NONE;
     case FC_WAIT:
         why = ISOTP_WFT_OVRN;
         if (++tx->waits == tp->cfg->wft_patience) break;
-        tx_enter(tp, ISOTP_TX_FLOW);
+        tx_enter(tp, ISOTP_TX_FLOW, tp->cfg->n_bs);
         return ISOTP_NONE;
     case FC_OVFLW: why = ISOTP_BUFFER_OVFLW; break;
     default: break;
@@ -266,7 +271,7 @@ static bool tx_start(isotp_t *tp, const void *msg, uint32_t len, usec_t now)
     tx->pci = PCI_CF;
     tx->waits = 0;
     tx->left = 1; // flow control comes after the First Frame
-    tx_enter(tp, ISOTP_TX_OFFER);
+    tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as);
     return true;
 }
 
@@ -352,10 +357,11 @@ static const can_frame_t *show_flow_control(isotp_t *tp, usec_t now)
 
 static NOINLINE const can_frame_t *output_other(isotp_t *tp, usec_t now)
 {
+    if (tp->fc == FC_NONE && tp->tx.state != ISOTP_TX_OFFER) return NULL;
     if (tp->offer != OFFER_NONE) return &tp->out;
     if (tp->count == ISOTP_IN_FLIGHT_MAX) return NULL;
     if (tp->fc != FC_NONE) return show_flow_control(tp, now);
-    return (tp->tx.state == ISOTP_TX_OFFER) ? show_message(tp, now) : NULL;
+    return show_message(tp, now);
 }
 
 const can_frame_t *isotp_output(isotp_t *tp, usec_t now)
@@ -420,8 +426,12 @@ static isotp_events_t flow_control_left(isotp_t *tp)
     isotp_rx_t *rx = &tp->rx;
     const bool another_is_under_way = tp->fc != FC_NONE || (tp->flight + 1) >> tp->count == 0;
     if (another_is_under_way || !(rx->state & 1)) return ISOTP_NONE;
-    rx_enter(tp, rx->state & ~1u);
-    if (!ISOTP_QUICK || rx->state != ISOTP_RX_CF || tp->head != 0) return ISOTP_NONE;
+    if (rx->state == ISOTP_RX_WAIT) {
+        rx_enter(tp, ISOTP_RX_HELD, tp->cfg->n_br);
+        return ISOTP_NONE;
+    }
+    rx_enter(tp, ISOTP_RX_CF, tp->cfg->n_cr);
+    if (!ISOTP_QUICK || tp->head != 0) return ISOTP_NONE;
     rx->run = run_of(&rx->left, (rx->len - rx->at - rx->data_len - 1) / rx->cf_len);
     if (rx->run != 0) rx->pci &= ~(uint32_t)PCI_NONE;
     return ISOTP_NONE;
@@ -431,8 +441,13 @@ static isotp_events_t message_frame_left(isotp_t *tp)
 {
     isotp_tx_t *tx = &tp->tx;
     if (tp->flight != 0 || !(tx->state & 1)) return ISOTP_NONE;
-    tx_enter(tp, tx->state & ~1u);
-    return (tx->state == ISOTP_TX_IDLE) ? ISOTP_SENT : ISOTP_NONE;
+    if (tx->state == ISOTP_TX_DRAIN) {
+        isotp_cancel(tp);
+        return ISOTP_SENT;
+    }
+    const bool gap = tx->state == ISOTP_TX_GAP;
+    tx_enter(tp, tx->state & ~1u, gap ? tx->gap : tp->cfg->n_bs);
+    return ISOTP_NONE;
 }
 
 static NOINLINE isotp_events_t sent_other(isotp_t *tp, usec_t now)
@@ -462,7 +477,7 @@ isotp_events_t isotp_sent(isotp_t *tp, usec_t now)
     tx->pci = (tx->pci + 1) & (PCI_CF | 0x0F);
     if (--tx->run == 0 && tx->left == 0) {
         tp->clock = (uint32_t)now;
-        tx_enter(tp, ISOTP_TX_FLOW);
+        tx_enter(tp, ISOTP_TX_FLOW, tp->cfg->n_bs);
     }
     return ISOTP_NONE;
 }
@@ -471,8 +486,7 @@ void isotp_lost(isotp_t *tp)
 {
     if (tp->flight != 0 && tp->tx.state != ISOTP_TX_IDLE && tp->tx.state != ISOTP_TX_FLOW) {
         isotp_cancel(tp); // the peer will miss what was lost: the rest would be for nothing
-        tp->tx.state = ISOTP_TX_LOST;
-        tp->tx.since = tp->clock - tp->cfg->n_as;
+        tx_enter(tp, ISOTP_TX_LOST, 0);
     }
     tp->flight = 0;
     tp->count = 0;
@@ -541,43 +555,34 @@ isotp_events_t isotp_input(isotp_t *tp, const can_frame_t *f, usec_t now)
 
 // --- Time ---
 
-// No clock runs: nothing is under way, or what is to be sent was not yet shown to the driver.
-static bool rx_rests(const isotp_t *tp)
+static bool over(const isotp_t *tp, uint32_t since, uint32_t limit)
 {
-    if (tp->fc == FC_NONE) return tp->rx.state == ISOTP_RX_IDLE;
-    return tp->offer != OFFER_FC && tp->count < ISOTP_IN_FLIGHT_MAX;
+    return tp->clock - since >= limit;
 }
 
-static bool tx_rests(const isotp_t *tp)
+// The clock does not run yet: what is to be sent was not shown to the driver.
+static bool rx_unasked(const isotp_t *tp)
 {
-    if (tp->tx.state != ISOTP_TX_OFFER) return tp->tx.state == ISOTP_TX_IDLE;
-    return tp->offer < OFFER_MESSAGE && tp->count < ISOTP_IN_FLIGHT_MAX;
+    return tp->fc != FC_NONE && tp->offer != OFFER_FC && tp->count < ISOTP_IN_FLIGHT_MAX;
 }
 
-static uint32_t rx_limit(const isotp_t *tp)
+static bool tx_unasked(const isotp_t *tp)
 {
-    if (tp->rx.state == ISOTP_RX_HELD) return tp->cfg->n_br;
-    if (tp->rx.state == ISOTP_RX_CF) return tp->cfg->n_cr;
-    return tp->cfg->n_ar;
-}
-
-static uint32_t tx_limit(const isotp_t *tp)
-{
-    if (tp->tx.state == ISOTP_TX_PAUSE) return tp->tx.gap;
-    if (tp->tx.state == ISOTP_TX_FLOW) return tp->cfg->n_bs;
-    return tp->cfg->n_as;
+    return tp->tx.state == ISOTP_TX_OFFER && tp->offer < OFFER_MESSAGE &&
+           tp->count < ISOTP_IN_FLIGHT_MAX;
 }
 
 // In 64 bits: at most half an hour from the last isotp_tick(). If that was long ago, in the past.
 static usec_t end_of(const isotp_t *tp, uint32_t since, uint32_t limit)
 {
+    if (limit == NO_LIMIT) return USEC_NEVER;
     return tp->now + (usec_t)(int32_t)(since + limit - (uint32_t)tp->now);
 }
 
 usec_t isotp_deadline(const isotp_t *tp)
 {
-    const usec_t rx = rx_rests(tp) ? USEC_NEVER : end_of(tp, tp->rx.since, rx_limit(tp));
-    const usec_t tx = tx_rests(tp) ? USEC_NEVER : end_of(tp, tp->tx.since, tx_limit(tp));
+    const usec_t rx = rx_unasked(tp) ? USEC_NEVER : end_of(tp, tp->rx.since, tp->rx.limit);
+    const usec_t tx = tx_unasked(tp) ? USEC_NEVER : end_of(tp, tp->tx.since, tp->tx.limit);
     return sooner(rx, tx);
 }
 
@@ -593,7 +598,7 @@ static isotp_events_t rx_timeout(isotp_t *tp)
         why = ISOTP_WFT_OVRN;
         if (rx->waits-- == 0) break;
         rx_say(tp, FC_WAIT);
-        rx_enter(tp, ISOTP_RX_WAIT);
+        rx_enter(tp, ISOTP_RX_WAIT, tp->cfg->n_ar);
         return ISOTP_NONE;
     case ISOTP_RX_CF: why = ISOTP_TIMEOUT_CR; break;
     case ISOTP_RX_WAIT:
@@ -603,29 +608,35 @@ static isotp_events_t rx_timeout(isotp_t *tp)
     return rx_fail(tp, why);
 }
 
-static NOINLINE isotp_events_t tx_tick(isotp_t *tp)
+static isotp_events_t tx_timeout(isotp_t *tp)
 {
-    isotp_tx_t *tx = &tp->tx;
-    if (tx_rests(tp) || tp->clock - tx->since < tx_limit(tp)) return ISOTP_NONE;
-    if (tx->state == ISOTP_TX_PAUSE) {
-        tx_enter(tp, ISOTP_TX_OFFER);
-        return ISOTP_NONE;
+    switch (tp->tx.state) {
+    case ISOTP_TX_IDLE: return ISOTP_NONE; // after 2^32 us
+    case ISOTP_TX_PAUSE: tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as); return ISOTP_NONE;
+    case ISOTP_TX_FLOW: return tx_fail(tp, ISOTP_TIMEOUT_BS);
+    case ISOTP_TX_DRAIN:
+    case ISOTP_TX_GAP:
+    case ISOTP_TX_AWAIT:
+    case ISOTP_TX_OFFER:
+    case ISOTP_TX_LOST: break;
     }
-    return tx_fail(tp, (tx->state == ISOTP_TX_FLOW) ? ISOTP_TIMEOUT_BS : ISOTP_TIMEOUT_A);
+    return tx_fail(tp, ISOTP_TIMEOUT_A);
 }
 
-static NOINLINE isotp_events_t both_tick(isotp_t *tp)
+static NOINLINE isotp_events_t tick_other(isotp_t *tp)
 {
-    const isotp_events_t events = rx_timeout(tp);
-    return events | tx_tick(tp);
+    isotp_events_t events = ISOTP_NONE;
+    if (over(tp, tp->rx.since, tp->rx.limit) && !rx_unasked(tp)) events = rx_timeout(tp);
+    if (over(tp, tp->tx.since, tp->tx.limit) && !tx_unasked(tp)) events |= tx_timeout(tp);
+    return events;
 }
 
 isotp_events_t isotp_tick(isotp_t *tp, usec_t now)
 {
     tp->now = now;
     tp->clock = (uint32_t)now;
-    if (rx_rests(tp) || tp->clock - tp->rx.since < rx_limit(tp)) return tx_tick(tp);
-    return both_tick(tp);
+    if (ISOTP_QUICK && !over(tp, tp->rx.since, tp->rx.limit) && !over(tp, tp->tx.since, tp->tx.limit)) return ISOTP_NONE;
+    return tick_other(tp);
 }
 
 void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg)
@@ -638,6 +649,7 @@ void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg)
     tp->out.data[0] = cfg->tx_address;
     tp->head = cfg->prefixed;
     tp->room = ((CAN_HAS_FD && cfg->tx_dl) ? cfg->tx_dl : CLASSIC_LEN) - tp->head;
-    tp->rx.pci = PCI_NONE;
+    rx_end(tp);
+    isotp_cancel(tp);
     set_fd(tp, true);
 }

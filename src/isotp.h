@@ -126,7 +126,8 @@ typedef enum {
 /// unless IDLE. run != 0 only in CF. pci is a byte exactly while run != 0.
 typedef struct {
     isotp_rx_state_t state; // read
-    uint32_t since;         // when its clock started, low half
+    uint32_t since;         // when its clock started, low half of the time
+    uint32_t limit;         // how long it may run
     uint32_t run;           // ordinary frames (see isotp.c) that come before the `left` ones
     uint32_t left;          // frames until the end of the block, modulo 2^32 if it has none
     uint32_t pci;           // of the consecutive frame awaited; above 0xFF: it is not ordinary
@@ -144,7 +145,8 @@ typedef struct {
 /// exactly in DRAIN. run != 0 only in OFFER.
 typedef struct {
     isotp_tx_state_t state; // read
-    uint32_t since;         // when its clock started, low half
+    uint32_t since;         // when its clock started, low half of the time
+    uint32_t limit;         // how long it may run
     uint32_t run;           // ordinary frames (see isotp.c) that come before the `left` ones
     uint32_t left;          // frames until the next flow control, modulo 2^32 if there is none
     uint32_t at;            // read: bytes handed to the driver
