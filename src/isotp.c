@@ -560,12 +560,7 @@ static bool over(const isotp_t *tp, uint32_t since, uint32_t limit)
     return tp->clock - since >= limit;
 }
 
-// The clock does not run yet: what is to be sent was not shown to the driver.
-static bool rx_unasked(const isotp_t *tp)
-{
-    return tp->fc != FC_NONE && tp->offer != OFFER_FC && tp->count < ISOTP_IN_FLIGHT_MAX;
-}
-
+// N_As does not run yet: the driver was not shown the frame.
 static bool tx_unasked(const isotp_t *tp)
 {
     return tp->tx.state == ISOTP_TX_OFFER && tp->offer < OFFER_MESSAGE &&
@@ -581,9 +576,8 @@ static usec_t end_of(const isotp_t *tp, uint32_t since, uint32_t limit)
 
 usec_t isotp_deadline(const isotp_t *tp)
 {
-    const usec_t rx = rx_unasked(tp) ? USEC_NEVER : end_of(tp, tp->rx.since, tp->rx.limit);
-    const usec_t tx = tx_unasked(tp) ? USEC_NEVER : end_of(tp, tp->tx.since, tp->tx.limit);
-    return sooner(rx, tx);
+    const usec_t rx = end_of(tp, tp->rx.since, tp->rx.limit);
+    return tx_unasked(tp) ? rx : sooner(rx, end_of(tp, tp->tx.since, tp->tx.limit));
 }
 
 static isotp_events_t rx_timeout(isotp_t *tp)
@@ -610,23 +604,18 @@ static isotp_events_t rx_timeout(isotp_t *tp)
 
 static isotp_events_t tx_timeout(isotp_t *tp)
 {
-    switch (tp->tx.state) {
-    case ISOTP_TX_IDLE: return ISOTP_NONE; // after 2^32 us
-    case ISOTP_TX_PAUSE: tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as); return ISOTP_NONE;
-    case ISOTP_TX_FLOW: return tx_fail(tp, ISOTP_TIMEOUT_BS);
-    case ISOTP_TX_DRAIN:
-    case ISOTP_TX_GAP:
-    case ISOTP_TX_AWAIT:
-    case ISOTP_TX_OFFER:
-    case ISOTP_TX_LOST: break;
+    if (tp->tx.state == ISOTP_TX_IDLE) return ISOTP_NONE; // after 2^32 us
+    if (tp->tx.state == ISOTP_TX_PAUSE) {
+        tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as);
+        return ISOTP_NONE;
     }
-    return tx_fail(tp, ISOTP_TIMEOUT_A);
+    return tx_fail(tp, (tp->tx.state == ISOTP_TX_FLOW) ? ISOTP_TIMEOUT_BS : ISOTP_TIMEOUT_A);
 }
 
 static NOINLINE isotp_events_t tick_other(isotp_t *tp)
 {
     isotp_events_t events = ISOTP_NONE;
-    if (over(tp, tp->rx.since, tp->rx.limit) && !rx_unasked(tp)) events = rx_timeout(tp);
+    if (over(tp, tp->rx.since, tp->rx.limit)) events = rx_timeout(tp);
     if (over(tp, tp->tx.since, tp->tx.limit) && !tx_unasked(tp)) events |= tx_timeout(tp);
     return events;
 }
@@ -649,7 +638,7 @@ void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg)
     tp->out.data[0] = cfg->tx_address;
     tp->head = cfg->prefixed;
     tp->room = ((CAN_HAS_FD && cfg->tx_dl) ? cfg->tx_dl : CLASSIC_LEN) - tp->head;
-    rx_end(tp);
-    isotp_cancel(tp);
+    tp->rx.pci = PCI_NONE;
+    tp->rx.limit = tp->tx.limit = NO_LIMIT;
     set_fd(tp, true);
 }
