@@ -110,7 +110,7 @@ END
 run_check() {
     case $1 in
     layers) tools/check_layers.py . ;;
-    symbols) tools/check_symbols.sh gcc ;;
+    symbols) tools/check_symbols.sh host ;;
     docs) tools/check_docs.py . ./program ;;
     examples) tools/check_examples.py . gcc ;;
     format) tools/check_format.sh . ;;
