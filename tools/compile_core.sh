@@ -34,10 +34,11 @@ src=${SRC:-$tools/../src}
 
 # No C library's headers, only four prototypes of our own: whatever else the core uses does not compile. -fbuiltin:
 # they may still become instructions, as in a firmware. -fno-pie: else a host puts constant tables into .data.rel.ro.
+# Sections: so that a linker can leave out what nobody calls.
 include=$("$1" -print-file-name=include)
 for file in "$src"/*.c; do
     [ -f "$file" ] || { echo "no sources in $src"; exit 1; }
-    "$@" -std=c11 -Os -Wall -Wextra -Werror -ffreestanding -fbuiltin -fno-pie \
+    "$@" -std=c11 -Os -Wall -Wextra -Werror -ffreestanding -fbuiltin -fno-pie -ffunction-sections -fdata-sections \
         -nostdinc -isystem "$tools/freestanding" -isystem "$include" \
         -I"$src" -c "$file" -o "$out/$(basename "$file" .c).o"
 done
