@@ -161,7 +161,7 @@ static NOINLINE isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uin
     if (rx->state < ISOTP_RX_CF) return ISOTP_NONE;
     const uint32_t rest = rx->len - rx->at - rx->data_len;
     uint32_t data_len = rx->cf_len;
-    if (len - 1 > data_len) return ISOTP_NONE;
+    if (CAN_HAS_FD && len - 1 > data_len) return ISOTP_NONE;
     if (data_len > rest) data_len = rest;
     if (len - 1 < data_len) return ISOTP_NONE; // not the one awaited; N_Cr goes on
     if (p[0] != (uint8_t)rx->pci) return rx_fail(tp, ISOTP_WRONG_SN);
@@ -200,7 +200,7 @@ void isotp_refuse(isotp_t *tp, usec_t now)
     rx_end(tp);
     if (!say_so) return;
     tp->clock = (uint32_t)now;
-    rx_say(tp, FC_OVFLW);
+    tp->fc = FC_OVFLW;
     rx_enter(tp, ISOTP_RX_IDLE, tp->cfg->n_ar);
 }
 
@@ -347,7 +347,7 @@ static const can_frame_t *show_flow_control(isotp_t *tp, usec_t now)
     p[0] = (uint8_t)tp->fc;
     p[1] = (uint8_t)(tp->fc >> 8);
     p[2] = (uint8_t)(tp->fc >> 16);
-    set_fd(tp, tp->rx.fd);
+    set_fd(tp, tp->peer_fd);
     tp->rx.since = (uint32_t)now;
     return show(tp, OFFER_FC, FC_LEN);
 }
@@ -515,16 +515,17 @@ static NOINLINE isotp_events_t input_other(isotp_t *tp, const can_frame_t *f, us
     const isotp_cfg_t *cfg = tp->cfg;
     const uint8_t *p = &f->data[tp->head];
     const uint32_t len = f->len - tp->head;
+    ASSERT(f->len <= CAN_DATA_MAX);
     tp->clock = (uint32_t)now;
     if (f->id != cfg->rx_id || f->ext != cfg->ext) return ISOTP_NONE;
-    if (f->fd && !(CAN_HAS_FD && cfg->fd)) return ISOTP_NONE;
+    if (CAN_HAS_FD && f->fd && !cfg->fd) return ISOTP_NONE;
     if (f->len <= tp->head) return ISOTP_NONE; // no PCI
     if (tp->head != 0 && f->data[0] != cfg->rx_address) return ISOTP_NONE;
     switch (p[0] >> 4) {
     case PCI_SF >> 4:
     case PCI_FF >> 4:
         if (CAN_HAS_FD) {
-            tp->rx.fd = f->fd;
+            tp->peer_fd = f->fd;
             tp->format = f->format;
         }
         return on_beginning(tp, p, len);
@@ -588,7 +589,7 @@ static isotp_events_t rx_timeout(isotp_t *tp)
     case ISOTP_RX_HELD:
         why = ISOTP_WFT_OVRN;
         if (rx->waits-- == 0) break;
-        rx_say(tp, FC_WAIT);
+        tp->fc = FC_WAIT;
         rx_enter(tp, ISOTP_RX_WAIT, tp->cfg->n_ar);
         return ISOTP_NONE;
     case ISOTP_RX_CF: why = ISOTP_TIMEOUT_CR; break;

@@ -137,8 +137,7 @@ typedef struct {
     uint32_t len;           // read: the message's length
     const uint8_t *data;    // read, with ISOTP_RX_DATA
     isotp_why_t why;        // read, with ISOTP_RX_FAILED; stays until the next failure
-    uint8_t waits;          // WAITs that may still be sent
-    bool fd;                // the message comes in CAN FD frames
+    uint32_t waits;         // WAITs that may still be sent
 } isotp_rx_t;
 
 /// Invariants. IDLE exactly while no message is between isotp_start() and its end. at <= len, equal
@@ -158,7 +157,7 @@ typedef struct {
     isotp_source_t *source;
     void *ctx;
     isotp_why_t why; // read, with ISOTP_TX_FAILED; stays until the next failure
-    uint8_t waits;   // WAITs received in a row
+    uint32_t waits;  // WAITs received in a row
 } isotp_tx_t;
 
 /// Invariants. fc != 0 only in WAIT, CTS and, for an OVFLW, IDLE. What is shown is still to be
@@ -176,6 +175,7 @@ typedef struct {
     isotp_tx_t tx;
     usec_t now;      // time of the last isotp_tick()
     uint16_t format; // of an ordinary frame of the peer's
+    bool peer_fd;    // its message comes in CAN FD frames
     can_frame_t out;
 } isotp_t;
 
