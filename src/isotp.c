@@ -328,10 +328,10 @@ static NOINLINE const can_frame_t *show_message(isotp_t *tp, usec_t now)
 {
     isotp_tx_t *tx = &tp->tx;
     uint8_t *p = &tp->out.data[tp->head];
-    uint32_t header = 1, len = tx->len - tx->at;
+    uint32_t header = 1;
     p[0] = (uint8_t)tx->pci;
     if (tx->at == 0) header = first_header(tp, p);
-    if (len > tp->room - header) len = tp->room - header;
+    const uint32_t len = (uint32_t)smaller(tp->room - header, tx->len - tx->at);
     tx->piece = len;
     if (tx->msg != NULL)
         memcpy(p + header, tx->msg + tx->at, len);
