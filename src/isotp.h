@@ -60,6 +60,15 @@ typedef enum {
 /// nothing but the peer's N_Cr and isotp_cancel() limits how long that goes on.
 typedef bool isotp_source_t(void *ctx, uint32_t at, uint8_t *to, size_t len);
 
+/// 29-bit identifiers of ISO 15765-2 (10.3.3, 10.3.5) for normal fixed and for mixed addressing:
+/// | N_TA << 8 | N_SA. Priority 6, as the standard recommends.
+enum {
+    ISOTP_ID_FIXED = 0x18DA0000,
+    ISOTP_ID_FIXED_FUNCTIONAL = 0x18DB0000,
+    ISOTP_ID_MIXED = 0x18CE0000,
+    ISOTP_ID_MIXED_FUNCTIONAL = 0x18CD0000,
+};
+
 typedef struct {
     uint32_t tx_id, rx_id; // what we send on, what we listen to
     bool ext;              // both are 29-bit identifiers
