@@ -166,7 +166,11 @@ static NOINLINE isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uin
     if (len - 1 < data_len) return ISOTP_NONE; // not the one awaited; N_Cr goes on
     if (p[0] != (uint8_t)rx->pci) return rx_fail(tp, ISOTP_WRONG_SN);
     rx_append(rx, p);
-    rx->pci |= PCI_NONE;
+    if (ISOTP_QUICK) { // what follows an extraordinary frame is not ordinary either
+        rx->pci |= PCI_NONE;
+        rx->left += rx->run;
+        rx->run = 0;
+    }
     rx->data_len = data_len;
     if (data_len == rest) {
         rx_end(tp);
@@ -395,13 +399,14 @@ static NOINLINE void message_frame_taken(isotp_t *tp)
     if (ISOTP_QUICK && tp->offer == OFFER_ORDINARY) {
         tx->piece = ORDINARY_LEN;
         tx->run--;
-        tx->left++;
+    } else {
+        tx->left--;
     }
     tp->offer = OFFER_NONE;
     tx->at += tx->piece;
     tx->pci = (tx->pci + 1) & (PCI_CF | 0x0F);
     if (tx->gap != 0) tx->state = ISOTP_TX_GAP;
-    if (--tx->left == 0) tx->state = ISOTP_TX_AWAIT;
+    if (tx->left == 0 && (!ISOTP_QUICK || tx->run == 0)) tx->state = ISOTP_TX_AWAIT;
     if (tx->at == tx->len) tx->state = ISOTP_TX_DRAIN;
 }
 
@@ -521,14 +526,15 @@ static NOINLINE isotp_events_t input_other(isotp_t *tp, const can_frame_t *f, us
     if (CAN_HAS_FD && f->fd && !cfg->fd) return ISOTP_NONE;
     if (f->len <= tp->head) return ISOTP_NONE; // no PCI
     if (tp->head != 0 && f->data[0] != cfg->rx_address) return ISOTP_NONE;
-    switch (p[0] >> 4) {
-    case PCI_SF >> 4:
-    case PCI_FF >> 4:
-        if (CAN_HAS_FD) {
+    if (p[0] < PCI_CF) {
+        const isotp_events_t events = on_beginning(tp, p, len);
+        if (CAN_HAS_FD && events != ISOTP_NONE) {
             tp->peer_fd = f->fd;
             tp->format = f->format;
         }
-        return on_beginning(tp, p, len);
+        return events;
+    }
+    switch (p[0] >> 4) {
     case PCI_CF >> 4: return on_consecutive(tp, p, len);
     case PCI_FC >> 4: return on_flow_control(tp, p, len);
     default: return ISOTP_NONE; // reserved (9.6.1): ignored
