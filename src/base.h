@@ -24,6 +24,13 @@ _Noreturn void assert_fail(const char *what, const char *file, int line); // the
 // --- Build options: what changes memory layout or code size. All files of one program must agree. ---
 
 /// ISOTP_CLASSIC_ONLY: no CAN FD. Frames have 8 bytes instead of 64, and isotp loses what FD needs.
+/// ISOTP_SMALL: less code, and twice the instructions a frame.
+#ifdef ISOTP_SMALL
+enum { ISOTP_QUICK = 0 };
+#else
+enum { ISOTP_QUICK = 1 };
+#endif
+
 #ifdef ISOTP_CLASSIC_ONLY
 enum { CAN_FD = 0, CAN_DATA_MAX = 8 };
 #else

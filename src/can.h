@@ -8,8 +8,13 @@
 /// A data frame. Remote and error frames never get this far: drivers drop them.
 typedef struct {
     uint32_t id; // 11 bits, or 29 when `ext`
-    bool ext;    // extended (29-bit) identifier
-    bool fd;     // CAN FD format
+    union {
+        struct {
+            bool ext; // extended (29-bit) identifier
+            bool fd;  // CAN FD format
+        };
+        uint16_t format; // both at once: equal or not
+    };
     bool brs;    // FD only: the data phase is sent at the second bit rate
     bool esi;    // FD only, set by who received it: the sender's controller is error passive
     uint8_t len; // bytes of data: 0..8, with `fd` also 12, 16, 20, 24, 32, 48, 64

@@ -55,10 +55,10 @@ typedef enum {
     ISOTP_BUFFER_OVFLW, // the peer refused the message as too long
 } isotp_why_t;
 
-/// Fills `len` bytes (1..62) of the message, from its byte `at` on. Called by isotp_output(), once
-/// for each piece, in order. False: they are not there yet; isotp_output() asks again, and after
-/// N_As the message fails.
-typedef bool isotp_source_t(const void *ctx, uint32_t at, uint8_t *to, size_t len);
+/// Fills `len` bytes (1..62) of the message, from its byte `at` on. Called by isotp_output(), for
+/// one piece after the other. False: they are not there yet; the next isotp_output() asks again, and
+/// after N_As the message fails.
+typedef bool isotp_source_t(void *ctx, uint32_t at, uint8_t *to, size_t len);
 
 typedef struct isotp isotp_t;
 
@@ -100,8 +100,8 @@ typedef struct {
 
 enum { ISOTP_IN_FLIGHT_MAX = 8 }; // frames taken by the driver and not yet confirmed
 
-/// Each state has one clock, which runs since the state was entered. What waits for the driver's
-/// confirmation is odd, and becomes the even one below when that comes.
+/// Each state has one clock, which runs since the state was entered. Odd states wait for the driver
+/// to confirm what it has taken; then the even one below is entered.
 typedef enum {
     ISOTP_RX_IDLE = 0, // none (N_Ar while an OVFLW is to be sent)
     ISOTP_RX_HELD = 2, // N_Br: a flow control is owed: isotp_proceed() or isotp_refuse()
@@ -118,56 +118,59 @@ typedef enum {
     ISOTP_TX_GAP = 3,   // N_As: the same, but it begins when the frame that the driver has left
     ISOTP_TX_FLOW = 4,  // N_Bs: flow control is awaited
     ISOTP_TX_AWAIT = 5, // N_As: the same, but the driver still has the last frame of the block
-    ISOTP_TX_OFFER = 6, // N_As: a frame is to be sent
-    ISOTP_TX_LOST = 8,  // over: the driver lost a frame; isotp_tick() reports it
+    ISOTP_TX_OFFER = 6, // N_As, once isotp_output() has shown it: a frame is to be sent
+    ISOTP_TX_LOST = 8,  // N_As, long over: the driver lost a frame; isotp_tick() reports it
 } isotp_tx_state_t;
 
-/// Invariants: at + data_len == next <= len from ISOTP_RX_DATA on; next < len unless IDLE.
+/// Invariants: at + data_len bytes were received (modulo 2^32), all of them exactly when IDLE
+/// after a message. fc != 0 only in HELD's WAIT, CTS, and in IDLE. run != 0 only in CF.
 typedef struct {
     isotp_rx_state_t state; // read
-    uint32_t since;         // when its clock started (low half of the time)
-    uint32_t len;           // read: the message's length
-    uint32_t at;            // read: where in the message `data` belongs
-    uint32_t next;          // where the next frame's data will belong
-    const uint8_t *data;    // read, with ISOTP_RX_DATA
-    uint32_t data_len;      // read: 1..62
-    uint32_t cf_len;        // read: bytes of the message in a full consecutive frame of this sender
-    uint32_t pci;           // of the consecutive frame expected next
+    uint32_t since;         // when its clock started, low half
     uint32_t run;           // ordinary frames that come before the `left` ones
     uint32_t left;          // frames until the end of the block
-    uint32_t waits;         // WAITs that may still be sent
-    uint32_t fc;            // the flow control to send next, PCI byte lowest; 0: none
+    uint32_t pci;           // of the consecutive frame expected next
+    uint32_t cf_len;        // bytes of the message in a full consecutive frame of this sender
+    uint32_t at;            // read, with ISOTP_RX_DATA: where in the message `data` belongs
+    uint32_t data_len;      // read, with ISOTP_RX_DATA: 1..62
+    uint32_t len;           // read: the message's length
+    const uint8_t *data;    // read, with ISOTP_RX_DATA
     isotp_why_t why;        // read, with ISOTP_RX_FAILED; stays until the next failure
+    uint8_t waits;          // WAITs that may still be sent
     bool fd;                // the message comes in CAN FD frames
 } isotp_rx_t;
 
-/// Invariants: at <= next <= len; at == len exactly in DRAIN.
+/// Invariants: at <= len; at == len exactly in DRAIN. run != 0 only in OFFER.
 typedef struct {
     isotp_tx_state_t state; // read
-    uint32_t since;         // when its clock started (low half of the time)
-    uint32_t len;           // read
-    uint32_t at;            // read: bytes handed to the driver
-    uint32_t next;          // what `at` will be when the driver took the frame offered
+    uint32_t since;         // when its clock started, low half
     uint32_t run;           // ordinary frames that come before the `left` ones
-    uint32_t pci;           // of the next consecutive frame
     uint32_t left;          // frames until the next flow control
+    uint32_t at;            // read: bytes handed to the driver
+    uint32_t len;           // read
+    uint32_t pci;           // of the next consecutive frame
+    const uint8_t *msg;     // NULL: `source`
+    uint32_t piece;         // bytes of the message in the frame shown, if it is not an ordinary one
     uint32_t gap;           // STmin
-    uint32_t waits;         // WAITs received in a row
     isotp_source_t *source;
-    const void *ctx;
+    void *ctx;
     isotp_why_t why; // read, with ISOTP_TX_FAILED; stays until the next failure
+    uint8_t waits;   // WAITs received in a row
 } isotp_tx_t;
 
 struct isotp {
     const isotp_cfg_t *cfg;
+    uint32_t fc;     // the flow control to send next, its PCI byte lowest; 0: none
     uint32_t offer;  // what isotp_output() shows
     uint32_t count;  // frames the driver has, 0..ISOTP_IN_FLIGHT_MAX
     uint32_t flight; // which, oldest in bit 0; 1: of a message, 0: flow control
+    uint32_t clock;  // low half of the time of the last call that was not about an ordinary frame
+    uint16_t format; // of an ordinary frame
+    usec_t now;      // of the last isotp_tick()
     uint32_t head;   // address bytes in a frame, 0 or 1
     uint32_t room;   // bytes behind them in the longest frame we send
     isotp_tx_t tx;
     isotp_rx_t rx;
-    usec_t now; // of the last call but isotp_input(), isotp_sent() for an ordinary frame
     can_frame_t out;
 };
 
@@ -194,7 +197,7 @@ isotp_events_t isotp_sent(isotp_t *tp, usec_t now);
 /// message of which some were under way fails with TIMEOUT_A, at the latest after N_As (N_Ar).
 void isotp_lost(isotp_t *tp);
 
-/// Call isotp_tick() and isotp_output() by then.
+/// Call isotp_tick() by then, and isotp_output() after it.
 usec_t isotp_deadline(const isotp_t *tp);
 isotp_events_t isotp_tick(isotp_t *tp, usec_t now);
 
@@ -204,7 +207,7 @@ isotp_events_t isotp_tick(isotp_t *tp, usec_t now);
 bool isotp_start(isotp_t *tp, const void *msg, uint32_t len, usec_t now);
 
 /// The same for a message that is not in memory: `source` is called with `ctx`.
-bool isotp_start_from(isotp_t *tp, isotp_source_t *source, const void *ctx, uint32_t len,
+bool isotp_start_from(isotp_t *tp, isotp_source_t *source, void *ctx, uint32_t len,
                       usec_t now);
 
 /// Ends the sending without a report. What the driver has taken still leaves.

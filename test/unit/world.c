@@ -151,6 +151,8 @@ static isotp_events_t turn(world_t *w, bool sender_alive, bool *idle)
 {
     isotp_events_t ev = ISOTP_NONE;
     *idle = true;
+    w->events |= receiver_tick(&w->receiver, w->now);
+    if (sender_alive) ev |= isotp_tick(&w->sender, w->now);
     const can_frame_t *f = receiver_output(&w->receiver, w->now);
     if (f) {
         const can_frame_t frame = *f;
@@ -169,8 +171,6 @@ static isotp_events_t turn(world_t *w, bool sender_alive, bool *idle)
         ev |= isotp_sent(&w->sender, w->now);
         ev |= deliver(w, &frame, true);
     }
-    w->events |= receiver_tick(&w->receiver, w->now);
-    if (sender_alive) ev |= isotp_tick(&w->sender, w->now);
     if (receiver_deadline(&w->receiver) <= w->now) *idle = false;
     return ev;
 }
