@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "isotp.h"
 
-enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30 };           // (9.6.1)
+enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30 };                // (9.6.1)
 enum { FC_NONE = 0, FC_CTS = PCI_FC, FC_WAIT = PCI_FC + 1, FC_OVFLW = PCI_FC + 2 }; // (9.6.5.1)
 enum { OFFER_NONE, OFFER_FC, OFFER_MESSAGE, OFFER_ORDINARY };
 enum { PCI_NEVER = 0x100 }; // makes rx.pci no PCI: the next frame is not an ordinary one
@@ -145,10 +145,7 @@ static NOINLINE isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uin
     return ISOTP_RX_DATA;
 }
 
-static bool rx_owes(const isotp_t *tp)
-{
-    return ((unsigned)tp->rx.state & ~1u) == ISOTP_RX_HELD;
-}
+static bool rx_owes(const isotp_t *tp) { return ((unsigned)tp->rx.state & ~1u) == ISOTP_RX_HELD; }
 
 uint32_t isotp_wanted(const isotp_t *tp)
 {
@@ -314,7 +311,8 @@ static NOINLINE const can_frame_t *output_other(isotp_t *tp, usec_t now)
 const can_frame_t *isotp_output(isotp_t *tp, usec_t now)
 {
     isotp_tx_t *tx = &tp->tx;
-    if (!ISOTP_QUICK || tx->run == 0 || tp->offer != OFFER_NONE || tp->fc != FC_NONE || tp->count == ISOTP_IN_FLIGHT_MAX)
+    if (!ISOTP_QUICK || tx->run == 0 || tp->offer != OFFER_NONE || tp->fc != FC_NONE ||
+        tp->count == ISOTP_IN_FLIGHT_MAX)
         return output_other(tp, now);
     tp->out.data[0] = (uint8_t)tx->pci;
     memcpy(&tp->out.data[1], tx->msg + tx->at, ORDINARY_LEN);
@@ -374,7 +372,8 @@ void isotp_taken(isotp_t *tp, usec_t now)
 static isotp_events_t flow_control_left(isotp_t *tp)
 {
     isotp_rx_t *rx = &tp->rx;
-    if (tp->fc != FC_NONE || !(rx->state & 1) || (tp->flight + 1) >> tp->count == 0) return ISOTP_NONE;
+    if (tp->fc != FC_NONE || !(rx->state & 1) || (tp->flight + 1) >> tp->count == 0)
+        return ISOTP_NONE;
     rx_enter(tp, rx->state & ~1u);
     if (!ISOTP_QUICK || rx->state != ISOTP_RX_CF || tp->head != 0) return ISOTP_NONE;
     rx->run = run_of(&rx->left, (rx->len - rx->at - rx->cf_len - 1) / rx->cf_len);
@@ -538,8 +537,7 @@ usec_t isotp_deadline(const isotp_t *tp)
     usec_t deadline = USEC_NEVER;
     if (tp->tx.state != ISOTP_TX_IDLE && !tx_unasked(tp))
         deadline = end_of(tp, tp->tx.since, tx_limit(tp));
-    if (!rx_idle(tp))
-        deadline = sooner(deadline, end_of(tp, tp->rx.since, rx_limit(tp)));
+    if (!rx_idle(tp)) deadline = sooner(deadline, end_of(tp, tp->rx.since, rx_limit(tp)));
     return deadline;
 }
 

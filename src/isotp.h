@@ -207,8 +207,7 @@ isotp_events_t isotp_tick(isotp_t *tp, usec_t now);
 bool isotp_start(isotp_t *tp, const void *msg, uint32_t len, usec_t now);
 
 /// The same for a message that is not in memory: `source` is called with `ctx`.
-bool isotp_start_from(isotp_t *tp, isotp_source_t *source, void *ctx, uint32_t len,
-                      usec_t now);
+bool isotp_start_from(isotp_t *tp, isotp_source_t *source, void *ctx, uint32_t len, usec_t now);
 
 /// Ends the sending without a report. What the driver has taken still leaves.
 void isotp_cancel(isotp_t *tp);

@@ -29,7 +29,7 @@ typedef struct {
     bool sent, complete;
 } node_t;
 
-static bool source(const void *ctx, uint32_t at, uint8_t *to, size_t len)
+static bool source(void *ctx, uint32_t at, uint8_t *to, size_t len)
 {
     const node_t *n = ctx;
     assert_int_equal(at, n->at);

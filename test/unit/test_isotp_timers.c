@@ -324,6 +324,7 @@ static void no_flow_control_is_taken_before_the_last_frame_of_the_block(void **s
 static void a_confirmation_in_the_middle_of_a_block_does_not_end_it(void **state)
 {
     (void)state;
+    SHOWS_A_FAULT();
     transcript(&apart,
                "0   * start 34\n"
                "0   < 10 22 00..05\n"

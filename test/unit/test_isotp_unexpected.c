@@ -11,7 +11,9 @@
 static const isotp_cfg_t plain = CFG(.wft_max = 3);
 
 // The table of 9.8.3, for full duplex: a row for each state, a case for each cell.
-static transcript_case_t cells[] = {
+static const struct {
+    const char *name, *log;
+} cells[] = {
     // --- When idle ---
     { "a_single_frame_is_taken_when_idle",
       "5 > 02 3E 80\n"
@@ -822,8 +824,8 @@ enum { CELLS = sizeof cells / sizeof cells[0] };
 
 static void run_cell(void **state)
 {
-    const transcript_case_t *cell = *state;
-    transcript(&plain, cell->log);
+    const size_t *cell = *state;
+    transcript(&plain, cells[*cell].log);
 }
 
 // --- Both directions at once ---
@@ -958,6 +960,7 @@ static void sends_and_receives_at_the_same_time(void **state)
 static void a_flow_control_that_is_withdrawn_leaves_our_frames_as_they_were(void **state)
 {
     (void)state;
+    SHOWS_A_FAULT();
     transcript(
         &plain,
         "0 * start 34\n"
@@ -994,6 +997,7 @@ static void a_flow_control_that_is_late_leaves_our_frames_as_they_were(void **st
                                      .n_ar = 20 * USEC_MS,
                                      .n_bs = 1000 * USEC_MS };
     (void)state;
+    SHOWS_A_FAULT();
     transcript(&cfg,
                "0  * driver 1\n"
                "0  * start 27\n"
@@ -1109,8 +1113,11 @@ static void losing_one_direction_leaves_the_other(void **state)
 int main(void)
 {
     struct CMUnitTest tests[CELLS] = { { 0 } };
-    for (size_t i = 0; i < CELLS; i++)
-        tests[i] = (struct CMUnitTest){ cells[i].name, run_cell, NULL, NULL, &cells[i] };
+    size_t numbers[CELLS];
+    for (size_t i = 0; i < CELLS; i++) {
+        numbers[i] = i;
+        tests[i] = (struct CMUnitTest){ cells[i].name, run_cell, NULL, NULL, &numbers[i] };
+    }
     const struct CMUnitTest others[] = {
         cmocka_unit_test(a_flow_control_that_is_withdrawn_leaves_our_frames_as_they_were),
         cmocka_unit_test(a_flow_control_that_is_late_leaves_our_frames_as_they_were),
