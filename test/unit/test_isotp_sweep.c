@@ -1,4 +1,4 @@
-// test_isotp_sweep.c - two ISO-TP channels against each other: every length and format, each frame as the standard has it.
+// test_isotp_sweep.c - two ISO-TP channels against each other: each frame of each length as the standard has it.
 // SPDX-License-Identifier: Apache-2.0
 //
 // Both send at the same time, with lengths of frames, block sizes, padding and memory that differ. What the frames must
