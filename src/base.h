@@ -21,32 +21,29 @@ typedef uint64_t usec_t;
 #endif
 _Noreturn void assert_fail(const char *what, const char *file, int line); // the port provides it
 
-// --- Build options: what changes memory layout or code size. All files of one program must agree. ---
+// --- Build options: all files of one program must agree on them ---
 
-/// ISOTP_CLASSIC_ONLY: no CAN FD. Frames have 8 bytes instead of 64, and isotp loses what FD needs.
-/// ISOTP_SMALL: less code, and twice the instructions a frame.
+/// ISOTP_CLASSIC_ONLY: no CAN FD. Frames have room for 8 bytes instead of 64, and isotp lacks what
+/// FD needs. ISOTP_SMALL: a sixth less code in isotp, twice the instructions a frame.
+#ifdef ISOTP_CLASSIC_ONLY
+enum { CAN_HAS_FD = 0, CAN_DATA_MAX = 8 };
+#else
+enum { CAN_HAS_FD = 1, CAN_DATA_MAX = 64 };
+#endif
 #ifdef ISOTP_SMALL
 enum { ISOTP_QUICK = 0 };
 #else
 enum { ISOTP_QUICK = 1 };
 #endif
 
-#ifdef ISOTP_CLASSIC_ONLY
-enum { CAN_FD = 0, CAN_DATA_MAX = 8 };
-#else
-enum { CAN_FD = 1, CAN_DATA_MAX = 64 };
-#endif
-
 /// Keeps a rarely used function out of its caller, which then needs fewer registers.
-#ifdef __GNUC__
+#if defined(__GNUC__) && !defined(ISOTP_SMALL)
 #define NOINLINE __attribute__((noinline))
 #else
 #define NOINLINE
 #endif
 
 static inline size_t smaller(size_t a, size_t b) { return (a < b) ? a : b; }
-
-static inline size_t larger(size_t a, size_t b) { return (a > b) ? a : b; }
 
 static inline usec_t sooner(usec_t a, usec_t b) { return (a < b) ? a : b; }
 

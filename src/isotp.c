@@ -1,17 +1,41 @@
 // isotp.c - ISO 15765-2: see isotp.h for its use.
 // SPDX-License-Identifier: Apache-2.0
+//
+// Two machines that share nothing but the driver.
+//
+//   RX  any        SF, FF      ->  IDLE (SF), HELD (FF)  deliver; a message in progress ends with UNEXP_PDU
+//   RX  HELD       n_br        ->  WAIT                  or, after wft_max of them, IDLE  WFT_OVRN
+//   RX  HELD,WAIT  proceed     ->  CTS
+//   RX  CTS        taken       ->  GO
+//   RX  WAIT, GO   left        ->  HELD, CF
+//   RX  CF, GO     CF          ->  CF, HELD (block over), IDLE (message over)  deliver
+//   TX  IDLE       start       ->  OFFER
+//   TX  OFFER      taken       ->  OFFER, GAP (there is an STmin), AWAIT (FF, block over), DRAIN (message over)
+//   TX  GAP, AWAIT, DRAIN  left  ->  PAUSE, FLOW, IDLE  SENT
+//   TX  PAUSE      STmin       ->  OFFER
+//   TX  AWAIT,FLOW CTS, WAIT   ->  OFFER, FLOW
+//
+// A flow control or a CF may overtake the confirmation of the frame that it answers (the driver
+// reports both from interrupts): it is accepted as soon as that frame was taken.
+//
+// Ordinary frames are the full consecutive ones in the middle of a message: nearly all. As long as
+// `run` counts them, isotp_input(), isotp_output() and isotp_sent() take a short way that asks only
+// what may have changed since the frame before; what is more than that is left to x_other(), which
+// could do the whole work alone, and with ISOTP_SMALL does. Ordinary to receive are those without
+// an address byte; to send, those of 7 bytes from memory, without a gap.
 #include "isotp.h"
 
-enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30 };                // (9.6.1)
+enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30 };               // (9.6.1)
 enum { FC_NONE = 0, FC_CTS = PCI_FC, FC_WAIT = PCI_FC + 1, FC_OVFLW = PCI_FC + 2 }; // (9.6.5.1)
-enum { OFFER_NONE, OFFER_FC, OFFER_MESSAGE, OFFER_ORDINARY };
-enum { PCI_NEVER = 0x100 }; // makes rx.pci no PCI: the next frame is not an ordinary one
+enum { PCI_NONE = 0x100 };                                   // no PCI byte has this bit
+enum { OFFER_NONE, OFFER_FC, OFFER_MESSAGE, OFFER_ORDINARY }; // in this order
+#define NO_LIMIT UINT32_MAX
 enum { CLASSIC_LEN = 8, ORDINARY_LEN = 7, FF_ESCAPE_MIN = 4096, FC_LEN = 3 };
 
 // The length of a frame that has to hold `len` bytes (10.4.2).
 static uint32_t frame_len(const isotp_cfg_t *cfg, uint32_t len)
 {
-    if (!CAN_FD || len <= CLASSIC_LEN) return cfg->pad ? CLASSIC_LEN : len;
+    if (!CAN_HAS_FD || len <= CLASSIC_LEN) return cfg->pad ? CLASSIC_LEN : len;
     return (len <= 24) ? (len + 3) & ~UINT32_C(3) : (len + 15) & ~UINT32_C(15);
 }
 
@@ -28,11 +52,16 @@ static uint32_t stmin_us(uint32_t code)
     return code * unit;
 }
 
-// Takes the ordinary frames off those left in the block: `full` ones come before the last of the message. A block
-// without end has 0 left.
+uint8_t isotp_stmin(uint32_t us)
+{
+    if (us - 1 < 900) return (uint8_t)(0xF0 + (us + 99) / 100);
+    return (us < 127000) ? (uint8_t)((us + 999) / 1000) : 127;
+}
+
+// Takes the ordinary frames off those left in the block: `full` ones come before the last of the
+// message. 0 left: the block has no end.
 static uint32_t run_of(uint32_t *left, uint32_t full)
 {
-    if (!ISOTP_QUICK) return 0;
     const uint32_t run = (full > *left - 1) ? *left : full;
     *left -= run;
     return run;
@@ -40,9 +69,10 @@ static uint32_t run_of(uint32_t *left, uint32_t full)
 
 // --- Receive ---
 
-static void rx_enter(isotp_t *tp, isotp_rx_state_t state)
+static void rx_enter(isotp_t *tp, isotp_rx_state_t state, uint32_t limit)
 {
     tp->rx.state = state;
+    tp->rx.limit = limit;
     tp->rx.since = tp->clock;
 }
 
@@ -55,7 +85,9 @@ static void rx_say(isotp_t *tp, uint32_t fc)
 static void rx_end(isotp_t *tp)
 {
     tp->rx.state = ISOTP_RX_IDLE;
-    tp->rx.pci = PCI_NEVER;
+    tp->rx.limit = NO_LIMIT;
+    tp->rx.run = 0;
+    tp->rx.pci = PCI_NONE;
     rx_say(tp, FC_NONE);
 }
 
@@ -69,17 +101,17 @@ static NOINLINE isotp_events_t rx_fail(isotp_t *tp, isotp_why_t why)
 static void rx_hold(isotp_t *tp)
 {
     tp->rx.waits = tp->cfg->wft_max;
-    rx_enter(tp, ISOTP_RX_HELD);
+    rx_enter(tp, ISOTP_RX_HELD, tp->cfg->n_br);
 }
 
 // Single and First Frame. p: the frame from its PCI on, len bytes.
 static NOINLINE isotp_events_t on_beginning(isotp_t *tp, const uint8_t *p, uint32_t len)
 {
     isotp_rx_t *rx = &tp->rx;
-    const bool fd = CAN_FD && len + tp->head > CLASSIC_LEN;
+    const bool longer = CAN_HAS_FD && len + tp->head > CLASSIC_LEN;
     uint32_t header = 1, msg_len = p[0], data_len = msg_len;
     if (msg_len < PCI_FF) {
-        if (fd) {
+        if (longer) { // SF_DL is escaped, and 0..7 is not for this form (9.6.2.1)
             header = 2;
             data_len = p[1];
             if (msg_len != 0 || data_len < CLASSIC_LEN - tp->head) return ISOTP_NONE;
@@ -87,7 +119,7 @@ static NOINLINE isotp_events_t on_beginning(isotp_t *tp, const uint8_t *p, uint3
         }
         if (msg_len - 1 >= len - header) return ISOTP_NONE; // 0, or more than there is
     } else {
-        uint32_t min = fd ? len - 1 : len;
+        uint32_t min = longer ? len - 1 : len; // FF_DLmin: what no Single Frame holds (9.6.3.1)
         if (len + tp->head < CLASSIC_LEN || tp->cfg->functional) return ISOTP_NONE;
         header = 2;
         msg_len = (msg_len - PCI_FF) << 8 | p[1];
@@ -111,7 +143,7 @@ static NOINLINE isotp_events_t on_beginning(isotp_t *tp, const uint8_t *p, uint3
     rx->data_len = data_len;
     if (data_len == msg_len) return events | ISOTP_RX_END;
     rx->cf_len = len - 1;
-    rx->pci = PCI_NEVER | PCI_CF | 1;
+    rx->pci = PCI_NONE | PCI_CF | 1;
     rx_hold(tp);
     return events;
 }
@@ -134,18 +166,21 @@ static NOINLINE isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uin
     if (len - 1 < data_len) return ISOTP_NONE; // not the one awaited; N_Cr goes on
     if (p[0] != (uint8_t)rx->pci) return rx_fail(tp, ISOTP_WRONG_SN);
     rx_append(rx, p);
-    rx->pci |= PCI_NEVER;
+    rx->pci |= PCI_NONE;
     rx->data_len = data_len;
     if (data_len == rest) {
-        rx->state = ISOTP_RX_IDLE;
+        rx_end(tp);
         return ISOTP_RX_DATA | ISOTP_RX_END;
     }
-    rx_enter(tp, ISOTP_RX_CF);
+    rx_enter(tp, ISOTP_RX_CF, tp->cfg->n_cr);
     if (--rx->left == 0) rx_hold(tp);
     return ISOTP_RX_DATA;
 }
 
-static bool rx_owes(const isotp_t *tp) { return ((unsigned)tp->rx.state & ~1u) == ISOTP_RX_HELD; }
+static bool rx_owes(const isotp_t *tp)
+{
+    return ((unsigned)tp->rx.state & ~1u) == ISOTP_RX_HELD;
+}
 
 uint32_t isotp_wanted(const isotp_t *tp)
 {
@@ -158,25 +193,26 @@ void isotp_proceed(isotp_t *tp, uint8_t block_size, uint8_t stmin, usec_t now)
     tp->clock = (uint32_t)now;
     tp->rx.left = block_size;
     rx_say(tp, FC_CTS | (uint32_t)block_size << 8 | (uint32_t)stmin << 16);
-    rx_enter(tp, ISOTP_RX_CTS);
+    rx_enter(tp, ISOTP_RX_CTS, tp->cfg->n_ar);
 }
 
 void isotp_refuse(isotp_t *tp, usec_t now)
 {
-    const bool say_so = rx_owes(tp) && tp->rx.at == 0;
+    const bool say_so = rx_owes(tp) && tp->rx.at == 0; // OVFLW only answers a First Frame (9.6.5.2)
     if (tp->rx.state == ISOTP_RX_IDLE) return;
     rx_end(tp);
     if (!say_so) return;
     tp->clock = (uint32_t)now;
-    tp->fc = FC_OVFLW;
-    rx_enter(tp, ISOTP_RX_IDLE);
+    rx_say(tp, FC_OVFLW);
+    rx_enter(tp, ISOTP_RX_IDLE, tp->cfg->n_ar);
 }
 
 // --- Transmit ---
 
-static void tx_enter(isotp_t *tp, isotp_tx_state_t state)
+static void tx_enter(isotp_t *tp, isotp_tx_state_t state, uint32_t limit)
 {
     tp->tx.state = state;
+    tp->tx.limit = limit;
     tp->tx.since = tp->clock;
 }
 
@@ -185,6 +221,7 @@ void isotp_cancel(isotp_t *tp)
     if (tp->offer >= OFFER_MESSAGE) tp->offer = OFFER_NONE;
     tp->tx.run = 0;
     tp->tx.state = ISOTP_TX_IDLE;
+    tp->tx.limit = NO_LIMIT;
 }
 
 static NOINLINE isotp_events_t tx_fail(isotp_t *tp, isotp_why_t why)
@@ -205,14 +242,14 @@ static NOINLINE isotp_events_t on_flow_control(isotp_t *tp, const uint8_t *p, ui
         tx->left = p[1];
         tx->gap = stmin_us(p[2]);
         if (tx->gap < tp->cfg->min_gap) tx->gap = tp->cfg->min_gap;
-        if (tx->gap == 0 && tx->msg && tp->room == CLASSIC_LEN)
+        if (ISOTP_QUICK && tx->gap == 0 && tx->msg != NULL && tp->room == CLASSIC_LEN)
             tx->run = run_of(&tx->left, (tx->len - tx->at - 1) / ORDINARY_LEN);
-        tx_enter(tp, ISOTP_TX_OFFER);
+        tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as);
         return ISOTP_NONE;
     case FC_WAIT:
         why = ISOTP_WFT_OVRN;
         if (++tx->waits == tp->cfg->wft_patience) break;
-        tx_enter(tp, ISOTP_TX_FLOW);
+        tx_enter(tp, ISOTP_TX_FLOW, tp->cfg->n_bs);
         return ISOTP_NONE;
     case FC_OVFLW: why = ISOTP_BUFFER_OVFLW; break;
     default: break;
@@ -220,12 +257,13 @@ static NOINLINE isotp_events_t on_flow_control(isotp_t *tp, const uint8_t *p, ui
     return tx_fail(tp, why);
 }
 
-bool isotp_start(isotp_t *tp, const void *msg, uint32_t len, usec_t now)
+static bool tx_start(isotp_t *tp, const void *msg, uint32_t len, usec_t now)
 {
     isotp_tx_t *tx = &tp->tx;
     ASSERT(len > 0);
     if (tx->state != ISOTP_TX_IDLE) return false;
-    if (tp->cfg->functional && len >= tp->room - (CAN_FD && tp->room > CLASSIC_LEN)) return false;
+    if (tp->cfg->functional && len >= tp->room - (CAN_HAS_FD && tp->room > CLASSIC_LEN))
+        return false;
     tp->clock = (uint32_t)now;
     tx->msg = msg;
     tx->len = len;
@@ -233,13 +271,19 @@ bool isotp_start(isotp_t *tp, const void *msg, uint32_t len, usec_t now)
     tx->pci = PCI_CF;
     tx->waits = 0;
     tx->left = 1; // flow control comes after the First Frame
-    tx_enter(tp, ISOTP_TX_OFFER);
+    tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as);
     return true;
+}
+
+bool isotp_start(isotp_t *tp, const void *msg, uint32_t len, usec_t now)
+{
+    ASSERT(msg != NULL);
+    return tx_start(tp, msg, len, now);
 }
 
 bool isotp_start_from(isotp_t *tp, isotp_source_t *source, void *ctx, uint32_t len, usec_t now)
 {
-    if (!isotp_start(tp, NULL, len, now)) return false;
+    if (!tx_start(tp, NULL, len, now)) return false;
     tp->tx.source = source;
     tp->tx.ctx = ctx;
     return true;
@@ -253,7 +297,7 @@ static uint32_t first_header(const isotp_t *tp, uint8_t *p)
     if (len + tp->head < CLASSIC_LEN) return 1; // the type, PCI_SF, is 0
     p[0] = 0;
     p[1] = (uint8_t)len;
-    if (CAN_FD && len + 2 <= tp->room) return 2;
+    if (CAN_HAS_FD && len + 2 <= tp->room) return 2;
     p[0] = (uint8_t)(PCI_FF | len >> 8);
     if (len < FF_ESCAPE_MIN) return 2;
     p[0] = PCI_FF;
@@ -262,14 +306,23 @@ static uint32_t first_header(const isotp_t *tp, uint8_t *p)
     return 6;
 }
 
-static NOINLINE const can_frame_t *show(isotp_t *tp, uint32_t offer, uint32_t used, bool fd)
+// --- What to send ---
+
+static void set_fd(isotp_t *tp, bool fd)
+{
+    if (!CAN_HAS_FD || !tp->cfg->fd) return;
+    tp->out.fd = fd;
+    tp->out.brs = fd && tp->cfg->brs;
+}
+
+// Completes the frame whose `used` bytes behind the address are written.
+static NOINLINE const can_frame_t *show(isotp_t *tp, uint32_t offer, uint32_t used)
 {
     can_frame_t *out = &tp->out;
     tp->offer = offer;
     used += tp->head;
     const uint32_t len = frame_len(tp->cfg, used);
     out->len = (uint8_t)len;
-    if (CAN_FD && tp->cfg->fd) tp->out.brs = (tp->out.fd = fd) && tp->cfg->brs;
     memset(&out->data[used], tp->cfg->pad_byte, len - used);
     return out;
 }
@@ -283,29 +336,32 @@ static NOINLINE const can_frame_t *show_message(isotp_t *tp, usec_t now)
     if (tx->at == 0) header = first_header(tp, p);
     if (len > tp->room - header) len = tp->room - header;
     tx->piece = len;
-    if (tx->msg)
+    if (tx->msg != NULL)
         memcpy(p + header, tx->msg + tx->at, len);
     else if (!tx->source(tx->ctx, tx->at, p + header, len))
         return NULL;
     tx->since = (uint32_t)now;
-    return show(tp, OFFER_MESSAGE, header + len, tp->cfg->fd);
+    return show(tp, OFFER_MESSAGE, header + len);
 }
 
-static const can_frame_t *show_flow_control(isotp_t *tp)
+static const can_frame_t *show_flow_control(isotp_t *tp, usec_t now)
 {
     uint8_t *p = &tp->out.data[tp->head];
     p[0] = (uint8_t)tp->fc;
     p[1] = (uint8_t)(tp->fc >> 8);
     p[2] = (uint8_t)(tp->fc >> 16);
-    return show(tp, OFFER_FC, FC_LEN, CAN_FD && tp->rx.fd);
+    set_fd(tp, tp->rx.fd);
+    tp->rx.since = (uint32_t)now;
+    return show(tp, OFFER_FC, FC_LEN);
 }
 
 static NOINLINE const can_frame_t *output_other(isotp_t *tp, usec_t now)
 {
+    if (tp->fc == FC_NONE && tp->tx.state != ISOTP_TX_OFFER) return NULL;
     if (tp->offer != OFFER_NONE) return &tp->out;
     if (tp->count == ISOTP_IN_FLIGHT_MAX) return NULL;
-    if (tp->fc != FC_NONE) return show_flow_control(tp);
-    return (tp->tx.state == ISOTP_TX_OFFER) ? show_message(tp, now) : NULL;
+    if (tp->fc != FC_NONE) return show_flow_control(tp, now);
+    return show_message(tp, now);
 }
 
 const can_frame_t *isotp_output(isotp_t *tp, usec_t now)
@@ -316,8 +372,8 @@ const can_frame_t *isotp_output(isotp_t *tp, usec_t now)
         return output_other(tp, now);
     tp->out.data[0] = (uint8_t)tx->pci;
     memcpy(&tp->out.data[1], tx->msg + tx->at, ORDINARY_LEN);
-    tx->since = (uint32_t)now;
     tp->offer = OFFER_ORDINARY;
+    tx->since = (uint32_t)now;
     return &tp->out;
 }
 
@@ -327,15 +383,12 @@ static NOINLINE void flow_control_taken(isotp_t *tp)
 {
     isotp_rx_t *rx = &tp->rx;
     tp->offer = OFFER_NONE;
-    tp->out.len = CLASSIC_LEN; // for the next ordinary frame
-    if (CAN_FD && tp->cfg->fd) {
-        tp->out.fd = true;
-        tp->out.brs = tp->cfg->brs;
-    }
     tp->fc = FC_NONE;
+    tp->out.len = CLASSIC_LEN; // what ordinary frames expect to find
+    set_fd(tp, true);
     if (rx->state != ISOTP_RX_CTS) return;
     rx->state = ISOTP_RX_GO;
-    rx->at += rx->data_len - rx->cf_len;
+    rx->at += rx->data_len - rx->cf_len; // as if the frame before had been a full one
     rx->data_len = rx->cf_len;
 }
 
@@ -350,7 +403,6 @@ static NOINLINE void message_frame_taken(isotp_t *tp)
     tp->offer = OFFER_NONE;
     tx->at += tx->piece;
     tx->pci = (tx->pci + 1) & (PCI_CF | 0x0F);
-    tx->since = tp->clock;
     if (tx->gap != 0) tx->state = ISOTP_TX_GAP;
     if (--tx->left == 0) tx->state = ISOTP_TX_AWAIT;
     if (tx->at == tx->len) tx->state = ISOTP_TX_DRAIN;
@@ -372,12 +424,16 @@ void isotp_taken(isotp_t *tp, usec_t now)
 static isotp_events_t flow_control_left(isotp_t *tp)
 {
     isotp_rx_t *rx = &tp->rx;
-    if (tp->fc != FC_NONE || !(rx->state & 1) || (tp->flight + 1) >> tp->count == 0)
+    const bool another_is_under_way = tp->fc != FC_NONE || (tp->flight + 1) >> tp->count == 0;
+    if (another_is_under_way || !(rx->state & 1)) return ISOTP_NONE;
+    if (rx->state == ISOTP_RX_WAIT) {
+        rx_enter(tp, ISOTP_RX_HELD, tp->cfg->n_br);
         return ISOTP_NONE;
-    rx_enter(tp, rx->state & ~1u);
-    if (!ISOTP_QUICK || rx->state != ISOTP_RX_CF || tp->head != 0) return ISOTP_NONE;
-    rx->run = run_of(&rx->left, (rx->len - rx->at - rx->cf_len - 1) / rx->cf_len);
-    if (rx->run != 0) rx->pci &= ~(uint32_t)PCI_NEVER;
+    }
+    rx_enter(tp, ISOTP_RX_CF, tp->cfg->n_cr);
+    if (!ISOTP_QUICK || tp->head != 0) return ISOTP_NONE;
+    rx->run = run_of(&rx->left, (rx->len - rx->at - rx->data_len - 1) / rx->cf_len);
+    if (rx->run != 0) rx->pci &= ~(uint32_t)PCI_NONE;
     return ISOTP_NONE;
 }
 
@@ -385,8 +441,13 @@ static isotp_events_t message_frame_left(isotp_t *tp)
 {
     isotp_tx_t *tx = &tp->tx;
     if (tp->flight != 0 || !(tx->state & 1)) return ISOTP_NONE;
-    tx_enter(tp, tx->state & ~1u);
-    return tx->state == ISOTP_TX_IDLE ? ISOTP_SENT : ISOTP_NONE;
+    if (tx->state == ISOTP_TX_DRAIN) {
+        isotp_cancel(tp);
+        return ISOTP_SENT;
+    }
+    const bool gap = tx->state == ISOTP_TX_GAP;
+    tx_enter(tp, tx->state & ~1u, gap ? tx->gap : tp->cfg->n_bs);
+    return ISOTP_NONE;
 }
 
 static NOINLINE isotp_events_t sent_other(isotp_t *tp, usec_t now)
@@ -416,7 +477,7 @@ isotp_events_t isotp_sent(isotp_t *tp, usec_t now)
     tx->pci = (tx->pci + 1) & (PCI_CF | 0x0F);
     if (--tx->run == 0 && tx->left == 0) {
         tp->clock = (uint32_t)now;
-        tx_enter(tp, ISOTP_TX_FLOW);
+        tx_enter(tp, ISOTP_TX_FLOW, tp->cfg->n_bs);
     }
     return ISOTP_NONE;
 }
@@ -424,27 +485,26 @@ isotp_events_t isotp_sent(isotp_t *tp, usec_t now)
 void isotp_lost(isotp_t *tp)
 {
     if (tp->flight != 0 && tp->tx.state != ISOTP_TX_IDLE && tp->tx.state != ISOTP_TX_FLOW) {
-        isotp_cancel(tp);
-        tp->tx.state = ISOTP_TX_LOST;
-        tp->tx.since = tp->clock - tp->cfg->n_as;
+        isotp_cancel(tp); // the peer will miss what was lost: the rest would be for nothing
+        tx_enter(tp, ISOTP_TX_LOST, 0);
     }
     tp->flight = 0;
     tp->count = 0;
 }
 
-// --- Both ---
+// --- A frame came in ---
 
 bool isotp_well_padded(const isotp_t *tp, const can_frame_t *f)
 {
     const uint8_t *p = &f->data[tp->head];
-    uint32_t used = f->len - tp->head;
+    uint32_t used = f->len - tp->head; // a First Frame is full
     switch (p[0] & 0xF0) {
     case PCI_SF: used = (f->len > CLASSIC_LEN) ? p[1] + 2u : p[0] + 1u; break;
     case PCI_CF:
         used = 1 + (uint32_t)smaller(tp->rx.cf_len, tp->rx.len - tp->rx.at - tp->rx.data_len);
         break;
     case PCI_FC: used = FC_LEN; break;
-    default: break; // a First Frame is full
+    default: break;
     }
     used += tp->head;
     if (f->len != frame_len(tp->cfg, used)) return false;
@@ -453,28 +513,22 @@ bool isotp_well_padded(const isotp_t *tp, const can_frame_t *f)
     return true;
 }
 
-uint8_t isotp_stmin(uint32_t us)
-{
-    if (us - 1 < 900) return (uint8_t)(0xF0 + (us + 99) / 100);
-    return (us < 127000) ? (uint8_t)((us + 999) / 1000) : 127;
-}
-
 static NOINLINE isotp_events_t input_other(isotp_t *tp, const can_frame_t *f, usec_t now)
 {
     const isotp_cfg_t *cfg = tp->cfg;
-    const uint8_t *p = f->data + tp->head;
+    const uint8_t *p = &f->data[tp->head];
     const uint32_t len = f->len - tp->head;
     tp->clock = (uint32_t)now;
     if (f->id != cfg->rx_id || f->ext != cfg->ext) return ISOTP_NONE;
-    if (f->fd && !(CAN_FD && cfg->fd)) return ISOTP_NONE;
+    if (f->fd && !(CAN_HAS_FD && cfg->fd)) return ISOTP_NONE;
     if (f->len <= tp->head) return ISOTP_NONE; // no PCI
     if (tp->head != 0 && f->data[0] != cfg->rx_address) return ISOTP_NONE;
     switch (p[0] >> 4) {
     case PCI_SF >> 4:
     case PCI_FF >> 4:
-        if (CAN_FD) {
-            tp->format = f->format;
+        if (CAN_HAS_FD) {
             tp->rx.fd = f->fd;
+            tp->format = f->format;
         }
         return on_beginning(tp, p, len);
     case PCI_CF >> 4: return on_consecutive(tp, p, len);
@@ -492,53 +546,44 @@ isotp_events_t isotp_input(isotp_t *tp, const can_frame_t *f, usec_t now)
     rx_append(rx, f->data);
     rx->since = (uint32_t)now;
     if (--rx->run == 0) {
-        rx->pci |= PCI_NEVER;
+        rx->pci |= PCI_NONE;
         tp->clock = (uint32_t)now;
         if (rx->left == 0) rx_hold(tp);
     }
     return ISOTP_RX_DATA;
 }
 
-static bool rx_idle(const isotp_t *tp)
+// --- Time ---
+
+static bool over(const isotp_t *tp, uint32_t since, uint32_t limit)
 {
-    return tp->rx.state == ISOTP_RX_IDLE && tp->fc == FC_NONE;
+    return tp->clock - since >= limit;
 }
 
-// How long the state's clock may run.
-static uint32_t rx_limit(const isotp_t *tp)
+// The clock does not run yet: what is to be sent was not shown to the driver.
+static bool rx_unasked(const isotp_t *tp)
 {
-    if (tp->rx.state == ISOTP_RX_HELD) return tp->cfg->n_br;
-    if (tp->rx.state == ISOTP_RX_CF) return tp->cfg->n_cr;
-    return tp->cfg->n_ar;
+    return tp->fc != FC_NONE && tp->offer != OFFER_FC && tp->count < ISOTP_IN_FLIGHT_MAX;
 }
 
-static uint32_t tx_limit(const isotp_t *tp)
-{
-    if (tp->tx.state == ISOTP_TX_PAUSE) return tp->tx.gap;
-    if (tp->tx.state == ISOTP_TX_FLOW) return tp->cfg->n_bs;
-    return tp->cfg->n_as;
-}
-
-// The driver was never asked to send it.
 static bool tx_unasked(const isotp_t *tp)
 {
     return tp->tx.state == ISOTP_TX_OFFER && tp->offer < OFFER_MESSAGE &&
            tp->count < ISOTP_IN_FLIGHT_MAX;
 }
 
-// In 64 bits: within half an hour of the last isotp_tick(), or past.
+// In 64 bits: at most half an hour from the last isotp_tick(). If that was long ago, in the past.
 static usec_t end_of(const isotp_t *tp, uint32_t since, uint32_t limit)
 {
+    if (limit == NO_LIMIT) return USEC_NEVER;
     return tp->now + (usec_t)(int32_t)(since + limit - (uint32_t)tp->now);
 }
 
 usec_t isotp_deadline(const isotp_t *tp)
 {
-    usec_t deadline = USEC_NEVER;
-    if (tp->tx.state != ISOTP_TX_IDLE && !tx_unasked(tp))
-        deadline = end_of(tp, tp->tx.since, tx_limit(tp));
-    if (!rx_idle(tp)) deadline = sooner(deadline, end_of(tp, tp->rx.since, rx_limit(tp)));
-    return deadline;
+    const usec_t rx = rx_unasked(tp) ? USEC_NEVER : end_of(tp, tp->rx.since, tp->rx.limit);
+    const usec_t tx = tx_unasked(tp) ? USEC_NEVER : end_of(tp, tp->tx.since, tp->tx.limit);
+    return sooner(rx, tx);
 }
 
 static isotp_events_t rx_timeout(isotp_t *tp)
@@ -546,14 +591,14 @@ static isotp_events_t rx_timeout(isotp_t *tp)
     isotp_rx_t *rx = &tp->rx;
     isotp_why_t why = ISOTP_TIMEOUT_A;
     switch (rx->state) {
-    case ISOTP_RX_IDLE: // an OVFLW that the driver did not take in time
+    case ISOTP_RX_IDLE: // an OVFLW that could not leave
         rx_end(tp);
         return ISOTP_NONE;
     case ISOTP_RX_HELD:
         why = ISOTP_WFT_OVRN;
         if (rx->waits-- == 0) break;
-        tp->fc = FC_WAIT;
-        rx_enter(tp, ISOTP_RX_WAIT);
+        rx_say(tp, FC_WAIT);
+        rx_enter(tp, ISOTP_RX_WAIT, tp->cfg->n_ar);
         return ISOTP_NONE;
     case ISOTP_RX_CF: why = ISOTP_TIMEOUT_CR; break;
     case ISOTP_RX_WAIT:
@@ -563,30 +608,35 @@ static isotp_events_t rx_timeout(isotp_t *tp)
     return rx_fail(tp, why);
 }
 
-static NOINLINE isotp_events_t tx_tick(isotp_t *tp)
+static isotp_events_t tx_timeout(isotp_t *tp)
 {
-    isotp_tx_t *tx = &tp->tx;
-    if (tx->state == ISOTP_TX_IDLE || tx_unasked(tp) || tp->clock - tx->since < tx_limit(tp))
-        return ISOTP_NONE;
-    if (tx->state == ISOTP_TX_PAUSE) {
-        tx_enter(tp, ISOTP_TX_OFFER);
-        return ISOTP_NONE;
+    switch (tp->tx.state) {
+    case ISOTP_TX_IDLE: return ISOTP_NONE; // after 2^32 us
+    case ISOTP_TX_PAUSE: tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as); return ISOTP_NONE;
+    case ISOTP_TX_FLOW: return tx_fail(tp, ISOTP_TIMEOUT_BS);
+    case ISOTP_TX_DRAIN:
+    case ISOTP_TX_GAP:
+    case ISOTP_TX_AWAIT:
+    case ISOTP_TX_OFFER:
+    case ISOTP_TX_LOST: break;
     }
-    return tx_fail(tp, tx->state == ISOTP_TX_FLOW ? ISOTP_TIMEOUT_BS : ISOTP_TIMEOUT_A);
+    return tx_fail(tp, ISOTP_TIMEOUT_A);
 }
 
-static NOINLINE isotp_events_t both_tick(isotp_t *tp)
+static NOINLINE isotp_events_t tick_other(isotp_t *tp)
 {
-    const isotp_events_t events = rx_timeout(tp);
-    return events | tx_tick(tp);
+    isotp_events_t events = ISOTP_NONE;
+    if (over(tp, tp->rx.since, tp->rx.limit) && !rx_unasked(tp)) events = rx_timeout(tp);
+    if (over(tp, tp->tx.since, tp->tx.limit) && !tx_unasked(tp)) events |= tx_timeout(tp);
+    return events;
 }
 
 isotp_events_t isotp_tick(isotp_t *tp, usec_t now)
 {
-    tp->clock = (uint32_t)now;
     tp->now = now;
-    if (rx_idle(tp) || tp->clock - tp->rx.since < rx_limit(tp)) return tx_tick(tp);
-    return both_tick(tp);
+    tp->clock = (uint32_t)now;
+    if (ISOTP_QUICK && !over(tp, tp->rx.since, tp->rx.limit) && !over(tp, tp->tx.since, tp->tx.limit)) return ISOTP_NONE;
+    return tick_other(tp);
 }
 
 void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg)
@@ -598,5 +648,8 @@ void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg)
     tp->format = tp->out.format;
     tp->out.data[0] = cfg->tx_address;
     tp->head = cfg->prefixed;
-    tp->room = ((CAN_FD && cfg->tx_dl) ? cfg->tx_dl : CLASSIC_LEN) - tp->head;
+    tp->room = ((CAN_HAS_FD && cfg->tx_dl) ? cfg->tx_dl : CLASSIC_LEN) - tp->head;
+    rx_end(tp);
+    isotp_cancel(tp);
+    set_fd(tp, true);
 }

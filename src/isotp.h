@@ -56,11 +56,9 @@ typedef enum {
 } isotp_why_t;
 
 /// Fills `len` bytes (1..62) of the message, from its byte `at` on. Called by isotp_output(), for
-/// one piece after the other. False: they are not there yet; the next isotp_output() asks again, and
-/// after N_As the message fails.
+/// one piece after the other. False: they are not there yet. The next isotp_output() asks again;
+/// nothing but the peer's N_Cr and isotp_cancel() limits how long that goes on.
 typedef bool isotp_source_t(void *ctx, uint32_t at, uint8_t *to, size_t len);
-
-typedef struct isotp isotp_t;
 
 typedef struct {
     uint32_t tx_id, rx_id; // what we send on, what we listen to
@@ -100,7 +98,8 @@ typedef struct {
 
 enum { ISOTP_IN_FLIGHT_MAX = 8 }; // frames taken by the driver and not yet confirmed
 
-/// Each state has one clock, which runs since the state was entered. Odd states wait for the driver
+/// Each state has one clock, which runs since the state was entered; one that waits for a frame to
+/// leave (N_As, N_Ar), since isotp_output() first showed that frame. Odd states wait for the driver
 /// to confirm what it has taken; then the even one below is entered.
 typedef enum {
     ISOTP_RX_IDLE = 0, // none (N_Ar while an OVFLW is to be sent)
@@ -115,24 +114,26 @@ typedef enum {
     ISOTP_TX_IDLE = 0,  // none
     ISOTP_TX_DRAIN = 1, // N_As: the driver has the last frame of the message
     ISOTP_TX_PAUSE = 2, // STmin
-    ISOTP_TX_GAP = 3,   // N_As: the same, but it begins when the frame that the driver has left
+    ISOTP_TX_GAP = 3,   // N_As: STmin begins when the frame that the driver has has left
     ISOTP_TX_FLOW = 4,  // N_Bs: flow control is awaited
     ISOTP_TX_AWAIT = 5, // N_As: the same, but the driver still has the last frame of the block
-    ISOTP_TX_OFFER = 6, // N_As, once isotp_output() has shown it: a frame is to be sent
+    ISOTP_TX_OFFER = 6, // N_As: a frame is to be sent
     ISOTP_TX_LOST = 8,  // N_As, long over: the driver lost a frame; isotp_tick() reports it
 } isotp_tx_state_t;
 
-/// Invariants: at + data_len bytes were received (modulo 2^32), all of them exactly when IDLE
-/// after a message. fc != 0 only in HELD's WAIT, CTS, and in IDLE. run != 0 only in CF.
+/// Invariants. IDLE exactly while no message is between BEGIN and its end. at + data_len bytes of
+/// it were received (modulo 2^32: from the first CTS on `at` runs one frame ahead), less than len
+/// unless IDLE. run != 0 only in CF. pci is a byte exactly while run != 0.
 typedef struct {
     isotp_rx_state_t state; // read
-    uint32_t since;         // when its clock started, low half
-    uint32_t run;           // ordinary frames that come before the `left` ones
-    uint32_t left;          // frames until the end of the block
-    uint32_t pci;           // of the consecutive frame expected next
+    uint32_t since;         // when its clock started, low half of the time
+    uint32_t limit;         // how long it may run
+    uint32_t run;           // ordinary frames (see isotp.c) that come before the `left` ones
+    uint32_t left;          // frames until the end of the block, modulo 2^32 if it has none
+    uint32_t pci;           // of the consecutive frame awaited; above 0xFF: it is not ordinary
     uint32_t cf_len;        // bytes of the message in a full consecutive frame of this sender
     uint32_t at;            // read, with ISOTP_RX_DATA: where in the message `data` belongs
-    uint32_t data_len;      // read, with ISOTP_RX_DATA: 1..62
+    uint32_t data_len;      // read, with ISOTP_RX_DATA: 1..63
     uint32_t len;           // read: the message's length
     const uint8_t *data;    // read, with ISOTP_RX_DATA
     isotp_why_t why;        // read, with ISOTP_RX_FAILED; stays until the next failure
@@ -140,17 +141,19 @@ typedef struct {
     bool fd;                // the message comes in CAN FD frames
 } isotp_rx_t;
 
-/// Invariants: at <= len; at == len exactly in DRAIN. run != 0 only in OFFER.
+/// Invariants. IDLE exactly while no message is between isotp_start() and its end. at <= len, equal
+/// exactly in DRAIN. run != 0 only in OFFER.
 typedef struct {
     isotp_tx_state_t state; // read
-    uint32_t since;         // when its clock started, low half
-    uint32_t run;           // ordinary frames that come before the `left` ones
-    uint32_t left;          // frames until the next flow control
+    uint32_t since;         // when its clock started, low half of the time
+    uint32_t limit;         // how long it may run
+    uint32_t run;           // ordinary frames (see isotp.c) that come before the `left` ones
+    uint32_t left;          // frames until the next flow control, modulo 2^32 if there is none
     uint32_t at;            // read: bytes handed to the driver
     uint32_t len;           // read
     uint32_t pci;           // of the next consecutive frame
     const uint8_t *msg;     // NULL: `source`
-    uint32_t piece;         // bytes of the message in the frame shown, if it is not an ordinary one
+    uint32_t piece;         // bytes of the message in the frame shown, unless that is ordinary
     uint32_t gap;           // STmin
     isotp_source_t *source;
     void *ctx;
@@ -158,21 +161,23 @@ typedef struct {
     uint8_t waits;   // WAITs received in a row
 } isotp_tx_t;
 
-struct isotp {
+/// Invariants. fc != 0 only in WAIT, CTS and, for an OVFLW, IDLE. What is shown is still to be
+/// sent: a flow control only while fc != 0, a message's frame only in OFFER.
+typedef struct {
     const isotp_cfg_t *cfg;
     uint32_t fc;     // the flow control to send next, its PCI byte lowest; 0: none
     uint32_t offer;  // what isotp_output() shows
     uint32_t count;  // frames the driver has, 0..ISOTP_IN_FLIGHT_MAX
     uint32_t flight; // which, oldest in bit 0; 1: of a message, 0: flow control
     uint32_t clock;  // low half of the time of the last call that was not about an ordinary frame
-    uint16_t format; // of an ordinary frame
-    usec_t now;      // of the last isotp_tick()
+    usec_t now;      // time of the last isotp_tick()
     uint32_t head;   // address bytes in a frame, 0 or 1
     uint32_t room;   // bytes behind them in the longest frame we send
     isotp_tx_t tx;
     isotp_rx_t rx;
+    uint16_t format; // of an ordinary frame of the peer's
     can_frame_t out;
-};
+} isotp_t;
 
 /// Starts a channel. Borrows cfg for its whole life.
 void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg);
@@ -197,8 +202,11 @@ isotp_events_t isotp_sent(isotp_t *tp, usec_t now);
 /// message of which some were under way fails with TIMEOUT_A, at the latest after N_As (N_Ar).
 void isotp_lost(isotp_t *tp);
 
-/// Call isotp_tick() by then, and isotp_output() after it.
+/// Call isotp_tick() by then. Ask isotp_output() first: a frame that it was not asked for is no
+/// deadline.
 usec_t isotp_deadline(const isotp_t *tp);
+
+/// Time has passed. Call it at least every half hour while a message is under way.
 isotp_events_t isotp_tick(isotp_t *tp, usec_t now);
 
 /// Starts sending `len` bytes (1..2^32-1). Borrows `msg` until ISOTP_SENT or ISOTP_TX_FAILED is
@@ -207,7 +215,8 @@ isotp_events_t isotp_tick(isotp_t *tp, usec_t now);
 bool isotp_start(isotp_t *tp, const void *msg, uint32_t len, usec_t now);
 
 /// The same for a message that is not in memory: `source` is called with `ctx`.
-bool isotp_start_from(isotp_t *tp, isotp_source_t *source, void *ctx, uint32_t len, usec_t now);
+bool isotp_start_from(isotp_t *tp, isotp_source_t *source, void *ctx, uint32_t len,
+                      usec_t now);
 
 /// Ends the sending without a report. What the driver has taken still leaves.
 void isotp_cancel(isotp_t *tp);
