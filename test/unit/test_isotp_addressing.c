@@ -400,7 +400,7 @@ static void a_functional_frame_of_can_fd_is_longer(void **state)
 {
     static const unsigned dls[] = { 8, 12, 16, 20, 24, 32, 48, 64 };
     (void)state;
-    if (!CAN_FD) skip();
+    if (CAN_DATA_MAX == 8) skip();
     for (size_t i = 0; i < sizeof dls / sizeof dls[0]; i++) {
         isotp_cfg_t cfg = functional_11;
         const unsigned most = dls[i] == 8 ? 7 : dls[i] - 2;

@@ -389,6 +389,43 @@ static void an_ignored_first_frame_does_not_decide_the_format_of_our_flow_contro
                "3 ! END\n");
 }
 
+static void consecutive_frames_in_the_other_format_count_like_all(void **state)
+{
+    (void)state;
+    transcript(&fd64,
+               "0 * auto 2\n"
+               "0 > ##0 10 29 00..05            ; 6 + 5 x 7\n"
+               "0 ! BEGIN 41\n"
+               "0 < ##0 30 02 00\n"
+               "1 > 21 06..0C                   ; classic ones of the same length\n"
+               "2 > ##0 22 0D..13\n"
+               "2 < ##0 30 02 00\n"
+               "3 > ##0 23 14..1A\n"
+               "4 > 24 1B..21\n"
+               "4 < ##0 30 02 00\n"
+               "5 > 25 22..28\n"
+               "5 ! END\n");
+}
+
+static void an_ignored_frame_of_the_other_format_does_not_disturb_a_block(void **state)
+{
+    (void)state;
+    transcript(&fd64,
+               "0 * auto 3\n"
+               "0 > ##0 11 40 00..3D            ; 62 + 4 x 63 + 6\n"
+               "0 ! BEGIN 320\n"
+               "0 < ##0 30 03 00\n"
+               "1 > ##0 21 3E..7C\n"
+               "2 > 00                          ; no message has no bytes\n"
+               "3 > ##0 22 7D..BB\n"
+               "4 > 10 05 01..06\n"
+               "5 > ##0 23 BC..FA\n"
+               "5 < ##0 30 03 00\n"
+               "6 > ##0 24 FB..39\n"
+               "7 > ##0 25 3A..3F\n"
+               "7 ! END\n");
+}
+
 static void a_wait_and_an_overflow_have_the_format_of_the_first_frame(void **state)
 {
     static const isotp_cfg_t cfg = CFG(.fd = true, .brs = true, .wft_max = 2);
@@ -499,6 +536,8 @@ int main(void)
         cmocka_unit_test(a_classic_message_is_answered_by_a_classic_flow_control),
         cmocka_unit_test(a_classic_flow_control_does_not_make_our_message_classic),
         cmocka_unit_test(an_ignored_first_frame_does_not_decide_the_format_of_our_flow_control),
+        cmocka_unit_test(consecutive_frames_in_the_other_format_count_like_all),
+        cmocka_unit_test(an_ignored_frame_of_the_other_format_does_not_disturb_a_block),
         cmocka_unit_test(a_wait_and_an_overflow_have_the_format_of_the_first_frame),
         cmocka_unit_test(without_the_second_bit_rate_none_is_used),
         cmocka_unit_test(can_fd_frames_are_not_for_a_classic_channel),

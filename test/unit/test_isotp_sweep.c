@@ -223,7 +223,7 @@ static void exchange_all_ways(uint32_t len)
     if (message[1] == 0)
         for (uint32_t i = 0; i < LONGEST; i++)
             message[i] = (uint8_t)(i * 7 + (i >> 8) + 1);
-    for (unsigned d = 0; d < (CAN_FD ? DLS : 1); d++) {
+    for (unsigned d = 0; d < (CAN_DATA_MAX > 8 ? DLS : 1); d++) {
         for (unsigned way = 0; way < 4; way++) {
             const isotp_cfg_t cfg = {
                 .tx_id = 1,

@@ -407,6 +407,26 @@ static void n_ar_limits_each_flow_control(void **state)
                "130 ! RX_FAILED TIMEOUT_A\n");
 }
 
+static void n_ar_starts_when_the_flow_control_was_first_shown(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * asleep\n"
+               "0   > 10 14 00*6\n"
+               "0   ! BEGIN 20\n"
+               "120 * tick\n"
+               "300 * tick\n"
+               "301 * driver off\n"
+               "302 * awake\n"
+               "421 * driver on\n"
+               "421 < 30 00 00\n"
+               "430 * driver off\n"
+               "431 > 10 14 00*6\n"
+               "431 ! RX_FAILED UNEXP_PDU\n"
+               "431 ! BEGIN 20\n"
+               "551 ! RX_FAILED TIMEOUT_A\n");
+}
+
 static void n_ar_limits_a_wait(void **state)
 {
     (void)state;
@@ -588,6 +608,23 @@ static void timers_do_not_care_where_32_bits_of_microseconds_end(void **state)
                "4295067.290 ! RX_FAILED WFT_OVRN\n");
 }
 
+static void an_idle_channel_has_no_clock(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0           * tick\n"
+               "4294967.295 * tick               ; 2^32 - 1 us\n"
+               "4294967.296 * tick\n"
+               "4294968     * start 3\n"
+               "4294968     < 03 00..02\n"
+               "4294968     ! SENT\n"
+               "8589935.295 * tick\n"
+               "8600000     > 10 14 00*6         ; hours after the last tick\n"
+               "8600000     ! BEGIN 20\n"
+               "8600000     < 30 00 00\n"
+               "8600140     ! RX_FAILED TIMEOUT_CR\n");
+}
+
 static void a_clock_looked_at_late_reports_each_direction_once(void **state)
 {
     (void)state;
@@ -656,6 +693,7 @@ int main(void)
         cmocka_unit_test(reports_n_timeout_a_when_the_flow_control_cannot_leave),
         cmocka_unit_test(a_refused_flow_control_is_sent_when_the_driver_has_room),
         cmocka_unit_test(n_ar_limits_each_flow_control),
+        cmocka_unit_test(n_ar_starts_when_the_flow_control_was_first_shown),
         cmocka_unit_test(n_ar_limits_a_wait),
         cmocka_unit_test(n_ar_limits_an_overflow_without_a_report),
         cmocka_unit_test(n_br_starts_when_the_last_frame_of_the_block_came),
@@ -667,6 +705,7 @@ int main(void)
         cmocka_unit_test(takes_a_frame_that_overtakes_the_confirmation),
         cmocka_unit_test(a_whole_block_may_overtake_the_confirmation),
         cmocka_unit_test(timers_do_not_care_where_32_bits_of_microseconds_end),
+        cmocka_unit_test(an_idle_channel_has_no_clock),
         cmocka_unit_test(a_clock_looked_at_late_reports_each_direction_once),
         cmocka_unit_test(a_clock_looked_at_too_often_changes_nothing),
     };

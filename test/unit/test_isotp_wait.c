@@ -112,6 +112,25 @@ static void proceeding_while_a_wait_is_under_way_follows_it(void **state)
                "1730 ! RX_FAILED TIMEOUT_CR      ; 1 s after the second has left, not the first\n");
 }
 
+static void a_wait_that_leaves_is_not_the_permission_after_it(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0    * hold\n"
+               "0    * confirm 20\n"
+               "0    > 10 14 00*6\n"
+               "0    ! BEGIN 20\n"
+               "700  < 31 00 00                  ; leaves at 720\n"
+               "701  * driver off\n"
+               "710  * proceed 0\n"
+               "730  > 21 00*7                   ; not before our permission\n"
+               "740  * driver on\n"
+               "740  < 30 00 00\n"
+               "1759 > 21 00*7\n"
+               "1760 > 22 00*7\n"
+               "1760 ! END\n");
+}
+
 static void the_default_lets_a_sink_take_28_seconds(void **state)
 {
     isotp_cfg_t cfg = ISOTP_CFG_DEFAULT;
@@ -208,6 +227,7 @@ int main(void)
         cmocka_unit_test(says_wait_as_often_as_n_wftmax_allows),
         cmocka_unit_test(proceeding_before_a_wait_has_left_takes_its_place),
         cmocka_unit_test(proceeding_while_a_wait_is_under_way_follows_it),
+        cmocka_unit_test(a_wait_that_leaves_is_not_the_permission_after_it),
         cmocka_unit_test(the_default_lets_a_sink_take_28_seconds),
         cmocka_unit_test(the_wait_interval_starts_when_the_wait_has_left),
         cmocka_unit_test(each_wait_starts_n_bs_anew),

@@ -206,8 +206,9 @@ static void pump(world_t *w)
     while (w->awake && (f = isotp_output(&w->tp, w->now)) != NULL && w->room > 0) {
         w->room -= w->room != UNLIMITED;
         const can_frame_t first = *f;
-        assert_memory_equal(isotp_output(&w->tp, w->now), &first,
-                            sizeof first); // the same until taken
+        const can_frame_t *again = isotp_output(&w->tp, w->now);
+        assert_non_null(again); // the same until taken
+        assert_memory_equal(again, &first, sizeof first);
         assert_int_equal(f->id, w->cfg->tx_id);
         assert_int_equal(f->ext, w->cfg->ext);
         assert_true(is_length_of_a_frame(f) && (f->fd || !f->brs) && !f->esi);
