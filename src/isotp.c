@@ -25,9 +25,9 @@
 // an address byte; to send, those of 7 bytes from memory, without a gap.
 #include "isotp.h"
 
-enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30 };               // (9.6.1)
+enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30 };                // (9.6.1)
 enum { FC_NONE = 0, FC_CTS = PCI_FC, FC_WAIT = PCI_FC + 1, FC_OVFLW = PCI_FC + 2 }; // (9.6.5.1)
-enum { PCI_NONE = 0x100 };                                   // no PCI byte has this bit
+enum { PCI_NONE = ISOTP_QUICK << 8 };                         // no PCI byte has this bit
 enum { OFFER_NONE, OFFER_FC, OFFER_MESSAGE, OFFER_ORDINARY }; // in this order
 #define NO_LIMIT UINT32_MAX
 enum { CLASSIC_LEN = 8, ORDINARY_LEN = 7, FF_ESCAPE_MIN = 4096, FC_LEN = 3 };
@@ -86,8 +86,8 @@ static void rx_end(isotp_t *tp)
 {
     tp->rx.state = ISOTP_RX_IDLE;
     tp->rx.limit = NO_LIMIT;
-    tp->rx.run = 0;
-    tp->rx.pci = PCI_NONE;
+    if (ISOTP_QUICK) tp->rx.run = 0;
+    if (ISOTP_QUICK) tp->rx.pci = PCI_NONE;
     rx_say(tp, FC_NONE);
 }
 
@@ -177,10 +177,7 @@ static NOINLINE isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uin
     return ISOTP_RX_DATA;
 }
 
-static bool rx_owes(const isotp_t *tp)
-{
-    return ((unsigned)tp->rx.state & ~1u) == ISOTP_RX_HELD;
-}
+static bool rx_owes(const isotp_t *tp) { return ((unsigned)tp->rx.state & ~1u) == ISOTP_RX_HELD; }
 
 uint32_t isotp_wanted(const isotp_t *tp)
 {
@@ -219,7 +216,7 @@ static void tx_enter(isotp_t *tp, isotp_tx_state_t state, uint32_t limit)
 void isotp_cancel(isotp_t *tp)
 {
     if (tp->offer >= OFFER_MESSAGE) tp->offer = OFFER_NONE;
-    tp->tx.run = 0;
+    if (ISOTP_QUICK) tp->tx.run = 0;
     tp->tx.state = ISOTP_TX_IDLE;
     tp->tx.limit = NO_LIMIT;
 }
@@ -384,7 +381,7 @@ static NOINLINE void flow_control_taken(isotp_t *tp)
     isotp_rx_t *rx = &tp->rx;
     tp->offer = OFFER_NONE;
     tp->fc = FC_NONE;
-    tp->out.len = CLASSIC_LEN; // what ordinary frames expect to find
+    if (ISOTP_QUICK) tp->out.len = CLASSIC_LEN; // what ordinary frames expect to find
     set_fd(tp, true);
     if (rx->state != ISOTP_RX_CTS) return;
     rx->state = ISOTP_RX_GO;
@@ -560,12 +557,7 @@ static bool over(const isotp_t *tp, uint32_t since, uint32_t limit)
     return tp->clock - since >= limit;
 }
 
-// The clock does not run yet: what is to be sent was not shown to the driver.
-static bool rx_unasked(const isotp_t *tp)
-{
-    return tp->fc != FC_NONE && tp->offer != OFFER_FC && tp->count < ISOTP_IN_FLIGHT_MAX;
-}
-
+// N_As does not run yet: the driver was not shown the frame.
 static bool tx_unasked(const isotp_t *tp)
 {
     return tp->tx.state == ISOTP_TX_OFFER && tp->offer < OFFER_MESSAGE &&
@@ -581,9 +573,8 @@ static usec_t end_of(const isotp_t *tp, uint32_t since, uint32_t limit)
 
 usec_t isotp_deadline(const isotp_t *tp)
 {
-    const usec_t rx = rx_unasked(tp) ? USEC_NEVER : end_of(tp, tp->rx.since, tp->rx.limit);
-    const usec_t tx = tx_unasked(tp) ? USEC_NEVER : end_of(tp, tp->tx.since, tp->tx.limit);
-    return sooner(rx, tx);
+    const usec_t rx = end_of(tp, tp->rx.since, tp->rx.limit);
+    return tx_unasked(tp) ? rx : sooner(rx, end_of(tp, tp->tx.since, tp->tx.limit));
 }
 
 static isotp_events_t rx_timeout(isotp_t *tp)
@@ -610,23 +601,18 @@ static isotp_events_t rx_timeout(isotp_t *tp)
 
 static isotp_events_t tx_timeout(isotp_t *tp)
 {
-    switch (tp->tx.state) {
-    case ISOTP_TX_IDLE: return ISOTP_NONE; // after 2^32 us
-    case ISOTP_TX_PAUSE: tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as); return ISOTP_NONE;
-    case ISOTP_TX_FLOW: return tx_fail(tp, ISOTP_TIMEOUT_BS);
-    case ISOTP_TX_DRAIN:
-    case ISOTP_TX_GAP:
-    case ISOTP_TX_AWAIT:
-    case ISOTP_TX_OFFER:
-    case ISOTP_TX_LOST: break;
+    if (tp->tx.state == ISOTP_TX_IDLE) return ISOTP_NONE; // after 2^32 us
+    if (tp->tx.state == ISOTP_TX_PAUSE) {
+        tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as);
+        return ISOTP_NONE;
     }
-    return tx_fail(tp, ISOTP_TIMEOUT_A);
+    return tx_fail(tp, (tp->tx.state == ISOTP_TX_FLOW) ? ISOTP_TIMEOUT_BS : ISOTP_TIMEOUT_A);
 }
 
 static NOINLINE isotp_events_t tick_other(isotp_t *tp)
 {
     isotp_events_t events = ISOTP_NONE;
-    if (over(tp, tp->rx.since, tp->rx.limit) && !rx_unasked(tp)) events = rx_timeout(tp);
+    if (over(tp, tp->rx.since, tp->rx.limit)) events = rx_timeout(tp);
     if (over(tp, tp->tx.since, tp->tx.limit) && !tx_unasked(tp)) events |= tx_timeout(tp);
     return events;
 }
@@ -635,7 +621,9 @@ isotp_events_t isotp_tick(isotp_t *tp, usec_t now)
 {
     tp->now = now;
     tp->clock = (uint32_t)now;
-    if (ISOTP_QUICK && !over(tp, tp->rx.since, tp->rx.limit) && !over(tp, tp->tx.since, tp->tx.limit)) return ISOTP_NONE;
+    if (ISOTP_QUICK && !over(tp, tp->rx.since, tp->rx.limit) &&
+        !over(tp, tp->tx.since, tp->tx.limit))
+        return ISOTP_NONE;
     return tick_other(tp);
 }
 
@@ -645,11 +633,11 @@ void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg)
     tp->cfg = cfg;
     tp->out.id = cfg->tx_id;
     tp->out.ext = cfg->ext;
-    tp->format = tp->out.format;
+    if (ISOTP_QUICK) tp->format = tp->out.format;
     tp->out.data[0] = cfg->tx_address;
     tp->head = cfg->prefixed;
     tp->room = ((CAN_HAS_FD && cfg->tx_dl) ? cfg->tx_dl : CLASSIC_LEN) - tp->head;
-    rx_end(tp);
-    isotp_cancel(tp);
+    tp->rx.pci = PCI_NONE;
+    tp->rx.limit = tp->tx.limit = NO_LIMIT;
     set_fd(tp, true);
 }

@@ -165,16 +165,16 @@ typedef struct {
 /// sent: a flow control only while fc != 0, a message's frame only in OFFER.
 typedef struct {
     const isotp_cfg_t *cfg;
-    uint32_t fc;     // the flow control to send next, its PCI byte lowest; 0: none
     uint32_t offer;  // what isotp_output() shows
     uint32_t count;  // frames the driver has, 0..ISOTP_IN_FLIGHT_MAX
     uint32_t flight; // which, oldest in bit 0; 1: of a message, 0: flow control
+    uint32_t fc;     // the flow control to send next, its PCI byte lowest; 0: none
     uint32_t clock;  // low half of the time of the last call that was not about an ordinary frame
-    usec_t now;      // time of the last isotp_tick()
     uint32_t head;   // address bytes in a frame, 0 or 1
     uint32_t room;   // bytes behind them in the longest frame we send
-    isotp_tx_t tx;
     isotp_rx_t rx;
+    isotp_tx_t tx;
+    usec_t now;      // time of the last isotp_tick()
     uint16_t format; // of an ordinary frame of the peer's
     can_frame_t out;
 } isotp_t;
@@ -215,8 +215,7 @@ isotp_events_t isotp_tick(isotp_t *tp, usec_t now);
 bool isotp_start(isotp_t *tp, const void *msg, uint32_t len, usec_t now);
 
 /// The same for a message that is not in memory: `source` is called with `ctx`.
-bool isotp_start_from(isotp_t *tp, isotp_source_t *source, void *ctx, uint32_t len,
-                      usec_t now);
+bool isotp_start_from(isotp_t *tp, isotp_source_t *source, void *ctx, uint32_t len, usec_t now);
 
 /// Ends the sending without a report. What the driver has taken still leaves.
 void isotp_cancel(isotp_t *tp);

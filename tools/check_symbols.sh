@@ -1,34 +1,20 @@
 #!/bin/sh
-# check_symbols.sh GCC [FLAG...]: compiles src/*.c for size with this gcc and judges the core by its object files.
+# check_symbols.sh TARGET: compiles src/*.c for size (compile_core.sh knows the targets) and judges the object files.
 # SPDX-License-Identifier: Apache-2.0
 #
-#     tools/check_symbols.sh gcc
-#     tools/check_symbols.sh riscv64-unknown-elf-gcc -march=rv32imc -mabi=ilp32
+#     tools/check_symbols.sh host
+#     tools/check_symbols.sh rv32imc
 #
 # No mutable data; nothing called but mem*, assert_fail and what the compiler itself inserts; every global symbol
 # carries its file's name; none is exported by another ISO-TP library, for both may end up in one firmware.
 # Prints the sizes. SRC=DIR judges another folder. Exit 77 (CTest: skipped): there is no such compiler.
 set -eu
 export LC_ALL=C # sort and join must agree on an order
-cc=$1
-shift
 tools=$(dirname "$(readlink -f "$0")")
-src=${SRC:-$tools/../src}
-if ! command -v "$cc" >/dev/null; then
-    echo "no $cc here: not checked"
-    exit 77
-fi
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-
-# No C library's headers, only four prototypes of our own: whatever else the core uses does not compile. -fbuiltin:
-# they may still become instructions, as in a firmware. -fno-pie: else a host puts constant tables into .data.rel.ro.
-for file in "$src"/*.c; do
-    [ -f "$file" ] || { echo "no sources in $src"; exit 1; }
-    "$cc" -std=c11 -Os -Wall -Wextra -Werror -ffreestanding -fbuiltin -fno-pie \
-        -nostdinc -isystem "$tools/freestanding" -isystem "$("$cc" -print-file-name=include)" \
-        -I"$src" "$@" -c "$file" -o "$out/$(basename "$file" .c).o"
-done
+"$tools/compile_core.sh" "$1" "$out"
+cc=$("$tools/compile_core.sh" "$1" | cut -d ' ' -f 1)
 cd "$out"
 "${cc%gcc}nm" -A -P ./*.o | sed 's|^\./\([^:]*\)\.o: |\1 |' >symbols # lines: MODULE NAME TYPE VALUE SIZE
 awk '$3 ~ /^[A-TV-Z]$/ { print $2, $1 }' symbols | sort >global

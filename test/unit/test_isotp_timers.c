@@ -414,17 +414,15 @@ static void n_ar_starts_when_the_flow_control_was_first_shown(void **state)
                "0   * asleep\n"
                "0   > 10 14 00*6\n"
                "0   ! BEGIN 20\n"
-               "120 * tick\n"
-               "300 * tick\n"
-               "301 * driver off\n"
-               "302 * awake\n"
-               "421 * driver on\n"
-               "421 < 30 00 00\n"
-               "430 * driver off\n"
-               "431 > 10 14 00*6\n"
-               "431 ! RX_FAILED UNEXP_PDU\n"
-               "431 ! BEGIN 20\n"
-               "551 ! RX_FAILED TIMEOUT_A\n");
+               "99  * driver off\n"
+               "100 * awake\n"
+               "219 * driver on\n"
+               "219 < 30 00 00\n"
+               "230 * driver off\n"
+               "231 > 10 14 00*6\n"
+               "231 ! RX_FAILED UNEXP_PDU\n"
+               "231 ! BEGIN 20\n"
+               "351 ! RX_FAILED TIMEOUT_A\n");
 }
 
 static void n_ar_limits_a_wait(void **state)
