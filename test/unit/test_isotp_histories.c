@@ -73,7 +73,10 @@ static void check(bool right, const char *what, int depth)
 {
     if (right) return;
     print_error("history:");
-    for (int i = depth; path[i] != STEPS && i >= 0; i--)
+    int i = depth;
+    while (path[i] != STEPS)
+        i++;
+    while (--i >= depth)
         print_error(" %u", path[i]);
     print_error("\n");
     fail_msg("%s", what);
@@ -117,12 +120,14 @@ static void invariants(const history_t *h, int depth)
           depth);
     check((tx->state != ISOTP_TX_IDLE) == h->sending, "the state is not what was reported", depth);
     check(tx->at <= tx->len, "sent more than there is", depth);
-    check(tx->state == ISOTP_TX_IDLE || isotp_deadline(tp) != USEC_NEVER,
+    // A frame that nobody has asked for has no deadline: it is there for the asking.
+    check(tx->state == ISOTP_TX_IDLE || tx->state == ISOTP_TX_OFFER ||
+              isotp_deadline(tp) != USEC_NEVER,
           "a sender without a deadline", depth);
     check(rx->state == ISOTP_RX_IDLE || isotp_deadline(tp) != USEC_NEVER,
           "a receiver without a deadline", depth);
-    check(rx->state == ISOTP_RX_IDLE || rx->at + rx->data_len < rx->len, "complete, but not over",
-          depth);
+    check(rx->state == ISOTP_RX_IDLE || (uint32_t)(rx->at + rx->data_len) < rx->len,
+          "complete, but not over", depth);
     check(tp->count == h->taken, "the driver's frames are miscounted", depth);
     check(tp->flight == h->messages, "the driver's frames of messages are miscounted", depth);
     check((isotp_wanted(tp) > 0) == (rx->state == ISOTP_RX_HELD || rx->state == ISOTP_RX_WAIT),

@@ -1,0 +1,311 @@
+// test_isotp_driver.c - ISO-TP: a driver with a queue, which confirms late, loses frames or is reset, as bus logs.
+// SPDX-License-Identifier: Apache-2.0
+#include "transcript.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const isotp_cfg_t plain = CFG(.wft_max = 3);
+
+// Each limit another one: the wrong clock is never right by chance.
+static const isotp_cfg_t apart = { .tx_id = 0x7E8,
+                                   .rx_id = 0x7E0,
+                                   .wft_max = 1,
+                                   .n_as = 110 * USEC_MS,
+                                   .n_ar = 120 * USEC_MS,
+                                   .n_bs = 130 * USEC_MS,
+                                   .n_cr = 140 * USEC_MS,
+                                   .n_br = 50 * USEC_MS };
+
+static void sent_means_confirmed(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0  * confirm 20\n"
+               "0  * start 3\n"
+               "0  < 03 00 01 02\n"
+               "5  * start 2\n"
+               "5  ! busy\n"
+               "20 ! SENT\n"
+               "21 * start 2\n"
+               "21 < 02 00 01\n"
+               "41 ! SENT\n");
+}
+static void keeps_the_driver_busy_when_no_gap_is_asked_for(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0   * confirm 1\n"
+               "0   * start 69                   ; 6 + 9 x 7\n"
+               "0   < 10 45 00 01 02 03 04 05\n"
+               "2   > 30 00 00\n"
+               "2   < 21 06 07 08 09 0A 0B 0C\n"
+               "2   < 22 0D 0E 0F 10 11 12 13\n"
+               "2   < 23 14 15 16 17 18 19 1A\n"
+               "2   < 24 1B 1C 1D 1E 1F 20 21\n"
+               "2   < 25 22 23 24 25 26 27 28\n"
+               "2   < 26 29 2A 2B 2C 2D 2E 2F\n"
+               "2   < 27 30 31 32 33 34 35 36\n"
+               "2   < 28 37 38 39 3A 3B 3C 3D   ; eight are under way\n"
+               "3   < 29 3E 3F 40 41 42 43 44\n"
+               "4   ! SENT\n");
+}
+static void confirmations_are_counted_to_the_right_direction(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * confirm 10\n"
+               "0   * start 20\n"
+               "0   < 10 14 00..05\n"
+               "1   > 10 14 00*6\n"
+               "1   ! BEGIN 20\n"
+               "1   < 30 00 00\n"
+               "5   > 30 01 00\n"
+               "5   < 21 06..0C\n"
+               "145 ! TX_FAILED TIMEOUT_BS       ; 15 + 130\n"
+               "151 ! RX_FAILED TIMEOUT_CR       ; 11 + 140\n");
+    transcript(&apart,
+               "0   * confirm 10\n"
+               "0   > 10 14 00*6\n"
+               "0   ! BEGIN 20\n"
+               "0   < 30 00 00\n"
+               "2   * start 3\n"
+               "2   < 03 00..02\n"
+               "12  ! SENT\n"
+               "150 ! RX_FAILED TIMEOUT_CR\n");
+}
+
+static void eight_frames_of_both_directions_may_be_under_way(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * confirm 10\n"
+               "0   * start 90\n"
+               "0   < 10 5A 00..05\n"
+               "11  > 30 00 00\n"
+               "11  < 21 06..0C\n"
+               "11  < 22 0D..13\n"
+               "11  < 23 14..1A\n"
+               "11  < 24 1B..21\n"
+               "11  < 25 22..28\n"
+               "11  < 26 29..2F\n"
+               "11  < 27 30..36\n"
+               "11  < 28 37..3D\n"
+               "12  > 10 08 01..06               ; its flow control has to wait, and is the next\n"
+               "12  ! BEGIN 8\n"
+               "21  < 30 00 00\n"
+               "21  < 29 3E..44\n"
+               "21  < 2A 45..4B\n"
+               "21  < 2B 4C..52\n"
+               "21  < 2C 53..59\n"
+               "31  ! SENT\n"
+               "32  > 21 07 08\n"
+               "32  ! END\n");
+}
+
+static void a_block_is_the_same_with_a_queue(void **state)
+{
+    (void)state;
+    SHOWS_A_FAULT();
+    transcript(&apart,
+               "0   * confirm 1\n"
+               "0   * start 83\n"
+               "0   < 10 53 00..05\n"
+               "2   > 30 03 00\n"
+               "2   < 21 06..0C\n"
+               "2   < 22 0D..13\n"
+               "2   < 23 14..1A\n"
+               "2.5 > 30 02 0A                   ; overtakes: 3 are still under way\n"
+               "2.5 < 24 1B..21\n"
+               "13.5 < 25 22..28\n"
+               "15  > 30 00 00\n"
+               "15  < 26 29..2F\n"
+               "15  < 27 30..36\n"
+               "15  < 28 37..3D\n"
+               "15  < 29 3E..44\n"
+               "15  < 2A 45..4B\n"
+               "15  < 2B 4C..52\n"
+               "16  ! SENT\n");
+}
+
+static void one_frame_after_the_other_leaves_a_slow_driver(void **state)
+{
+    (void)state;
+    SHOWS_A_FAULT();
+    transcript(&apart,
+               "0   * start 41                   ; 6 + 5 x 7\n"
+               "0   < 10 29 00..05\n"
+               "1   * confirm 2\n"
+               "1   > 30 04 00\n"
+               "1   < 21 06..0C\n"
+               "1   < 22 0D..13\n"
+               "1   < 23 14..1A\n"
+               "1   < 24 1B..21\n"
+               "133 ! TX_FAILED TIMEOUT_BS\n");
+}
+
+static void a_confirmation_that_belongs_to_no_frame_is_ignored(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0 * stray\n"
+               "1 * start 2\n"
+               "1 < 02 00 01\n"
+               "1 ! SENT\n"
+               "2 * stray\n");
+}
+static void a_driver_reset_does_not_leave_the_message_hanging(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0    * confirm 10\n"
+               "0    * start 20\n"
+               "0    < 10 14 00 01 02 03 04 05\n"
+               "5    * lost\n"
+               "5    ! TX_FAILED TIMEOUT_A\n"
+               "1001 * start 2\n"
+               "1001 < 02 00 01\n"
+               "1011 ! SENT\n");
+}
+static void a_driver_reset_in_the_middle_of_a_message_ends_it(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0   * confirm 10\n"
+               "0   * start 90\n"
+               "0   < 10 5A 00 01 02 03 04 05\n"
+               "11  > 30 00 00\n"
+               "11  < 21 06 07 08 09 0A 0B 0C\n"
+               "11  < 22 0D 0E 0F 10 11 12 13\n"
+               "11  < 23 14 15 16 17 18 19 1A\n"
+               "11  < 24 1B 1C 1D 1E 1F 20 21\n"
+               "11  < 25 22 23 24 25 26 27 28\n"
+               "11  < 26 29 2A 2B 2C 2D 2E 2F\n"
+               "11  < 27 30 31 32 33 34 35 36\n"
+               "11  < 28 37 38 39 3A 3B 3C 3D\n"
+               "15  * lost                      ; the rest would be for nothing, and SENT a lie\n"
+               "15  ! TX_FAILED TIMEOUT_A\n");
+}
+static void a_driver_reset_ends_each_state_in_which_it_had_a_frame(void **state)
+{
+    (void)state;
+    transcript(&apart, // the last frame of a message
+               "0 * confirm 10\n"
+               "0 * start 3\n"
+               "0 < 03 00..02\n"
+               "5 * lost\n"
+               "5 ! TX_FAILED TIMEOUT_A\n");
+    transcript(&apart, // a gap begins when the frame has left
+               "0 * start 27\n"
+               "0 < 10 1B 00..05\n"
+               "1 * confirm 10\n"
+               "1 > 30 00 05\n"
+               "1 < 21 06..0C\n"
+               "5 * lost\n"
+               "5 ! TX_FAILED TIMEOUT_A\n");
+    transcript(&apart, // the last frame of a block
+               "0 * start 27\n"
+               "0 < 10 1B 00..05\n"
+               "1 * confirm 10\n"
+               "1 > 30 01 00\n"
+               "1 < 21 06..0C\n"
+               "5 * lost\n"
+               "5 ! TX_FAILED TIMEOUT_A\n");
+}
+
+static void a_driver_reset_after_the_peer_has_answered_is_no_loss(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * confirm 10\n"
+               "0   * start 27\n"
+               "0   < 10 1B 00..05\n"
+               "1   > 31 00 00                   ; so it has left\n"
+               "5   * lost\n"
+               "6   > 30 00 00\n"
+               "6   < 21 06..0C\n"
+               "6   < 22 0D..13\n"
+               "6   < 23 14..1A\n"
+               "16  ! SENT\n");
+}
+
+static void a_driver_reset_without_frames_under_way_changes_nothing(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * lost\n"
+               "1   * start 20\n"
+               "1   < 10 14 00..05\n"
+               "2   * lost\n"
+               "3   > 30 00 0A\n"
+               "3   < 21 06..0C\n"
+               "4   * lost\n"
+               "13  < 22 0D..13\n"
+               "13  ! SENT\n"
+               "14  > 10 08 01..06\n"
+               "14  ! BEGIN 8\n"
+               "14  < 30 00 00\n"
+               "15  * lost\n"
+               "16  > 21 07 08\n"
+               "16  ! END\n");
+}
+
+static void a_driver_reset_that_loses_a_flow_control_costs_n_ar(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * confirm 10\n"
+               "0   > 10 14 00*6\n"
+               "0   ! BEGIN 20\n"
+               "0   < 30 00 00\n"
+               "5   * lost\n"
+               "120 ! RX_FAILED TIMEOUT_A\n");
+    transcript(&apart, // it is only one direction's
+               "0   * confirm 10\n"
+               "0   > 10 14 00*6\n"
+               "0   ! BEGIN 20\n"
+               "0   < 30 00 00\n"
+               "1   * driver off\n"
+               "2   * start 3\n"
+               "5   * lost\n"
+               "6   * driver on\n"
+               "6   < 03 00..02\n"
+               "16  ! SENT\n"
+               "120 ! RX_FAILED TIMEOUT_A\n");
+}
+
+static void a_message_that_was_only_shown_survives_a_driver_reset(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0  * driver off\n"
+               "0  * start 3\n"
+               "1  * lost\n"
+               "2  * driver on\n"
+               "2  < 03 00..02\n"
+               "2  ! SENT\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sent_means_confirmed),
+        cmocka_unit_test(keeps_the_driver_busy_when_no_gap_is_asked_for),
+        cmocka_unit_test(confirmations_are_counted_to_the_right_direction),
+        cmocka_unit_test(eight_frames_of_both_directions_may_be_under_way),
+        cmocka_unit_test(a_block_is_the_same_with_a_queue),
+        cmocka_unit_test(one_frame_after_the_other_leaves_a_slow_driver),
+        cmocka_unit_test(a_confirmation_that_belongs_to_no_frame_is_ignored),
+        cmocka_unit_test(a_driver_reset_does_not_leave_the_message_hanging),
+        cmocka_unit_test(a_driver_reset_in_the_middle_of_a_message_ends_it),
+        cmocka_unit_test(a_driver_reset_ends_each_state_in_which_it_had_a_frame),
+        cmocka_unit_test(a_driver_reset_after_the_peer_has_answered_is_no_loss),
+        cmocka_unit_test(a_driver_reset_without_frames_under_way_changes_nothing),
+        cmocka_unit_test(a_driver_reset_that_loses_a_flow_control_costs_n_ar),
+        cmocka_unit_test(a_message_that_was_only_shown_survives_a_driver_reset),
+    };
+    return cmocka_run_group_tests_name("isotp driver", tests, NULL, NULL);
+}
