@@ -56,8 +56,8 @@ typedef enum {
 } isotp_why_t;
 
 /// Fills `len` bytes (1..62) of the message, from its byte `at` on. Called by isotp_output(), for
-/// one piece after the other. False: they are not there yet. The next isotp_output() asks again;
-/// nothing but the peer's N_Cr and isotp_cancel() limits how long that goes on.
+/// one piece after the other. False: they are not there yet. The next isotp_output() asks again; once
+/// the message has begun, it fails when that goes on for longer than N_As.
 typedef bool isotp_source_t(void *ctx, uint32_t at, uint8_t *to, size_t len);
 
 /// 29-bit identifiers of ISO 15765-2 (10.3.3, 10.3.5) for normal fixed and for mixed addressing:

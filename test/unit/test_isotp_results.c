@@ -173,14 +173,15 @@ static void a_source_may_have_nothing_yet(void **state)
                "2599 ! SENT\n");
 }
 
-static void a_source_that_has_nothing_for_n_as_ends_the_message(void **state)
+static void a_source_that_has_nothing_for_n_as_ends_a_message_that_has_begun(void **state)
 {
     (void)state;
     transcript(&plain,
                "0    * source off\n"
-               "0    * startfrom 3\n"
-               "1000 ! TX_FAILED TIMEOUT_A\n"
+               "0    * startfrom 3                ; nobody waits for it yet\n"
                "1001 * source on\n"
+               "1001 < 03 00..02\n"
+               "1001 ! SENT\n"
                "1002 * startfrom 20\n"
                "1002 < 10 14 00..05\n"
                "1003 * source off\n"
@@ -336,7 +337,7 @@ int main(void)
         cmocka_unit_test(data_comes_frame_by_frame),
         cmocka_unit_test(a_source_is_as_good_as_memory),
         cmocka_unit_test(a_source_may_have_nothing_yet),
-        cmocka_unit_test(a_source_that_has_nothing_for_n_as_ends_the_message),
+        cmocka_unit_test(a_source_that_has_nothing_for_n_as_ends_a_message_that_has_begun),
         cmocka_unit_test(an_empty_source_does_not_delay_flow_control),
         cmocka_unit_test(a_message_from_memory_after_one_from_a_source),
         cmocka_unit_test(a_cancelled_message_is_not_reported),
