@@ -29,7 +29,7 @@ enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30, PCI_RESERVED 
 enum { FC_NONE = 0, FC_CTS = PCI_FC, FC_WAIT = PCI_FC + 1, FC_OVFLW = PCI_FC + 2 }; // (9.6.5.1)
 enum { PCI_NONE = ISOTP_QUICK << 8 };                         // no PCI byte has this bit
 enum { OFFER_NONE, OFFER_FC, OFFER_MESSAGE, OFFER_ORDINARY }; // in this order
-#define NO_LIMIT UINT32_MAX
+#define NO_LIMIT ((uint32_t)INT32_MAX)
 enum { CLASSIC_LEN = 8, ORDINARY_LEN = 7, FF_ESCAPE_MIN = 4096, FC_LEN = 3 };
 
 // The length of a frame that has to hold `len` bytes (10.4.2).
@@ -566,9 +566,10 @@ isotp_events_t isotp_input(isotp_t *tp, const can_frame_t *f, usec_t now)
 
 // --- Time ---
 
+// Signed: times that go back a little, as those of two interrupts may, are not a long time.
 static bool over(const isotp_t *tp, uint32_t since, uint32_t limit)
 {
-    return tp->clock - since >= limit;
+    return (int32_t)(tp->clock - since) >= (int32_t)limit;
 }
 
 // N_As does not run yet: the driver was not shown the message's first frame. (Later a peer waits.)
@@ -615,7 +616,7 @@ static isotp_events_t rx_timeout(isotp_t *tp)
 
 static isotp_events_t tx_timeout(isotp_t *tp)
 {
-    if (tp->tx.state == ISOTP_TX_IDLE) return ISOTP_NONE; // after 2^32 us
+    if (tp->tx.state == ISOTP_TX_IDLE) return ISOTP_NONE; // after 2^31 us
     if (tp->tx.state == ISOTP_TX_PAUSE) {
         tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as);
         return ISOTP_NONE;
@@ -643,6 +644,8 @@ isotp_events_t isotp_tick(isotp_t *tp, usec_t now)
 
 void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg)
 {
+    ASSERT(cfg->tx_dl <= CLASSIC_LEN ? cfg->tx_dl % CLASSIC_LEN == 0
+                                     : cfg->fd && frame_len(cfg, cfg->tx_dl) == cfg->tx_dl);
     memset(tp, 0, sizeof *tp);
     tp->cfg = cfg;
     tp->out.id = cfg->tx_id;

@@ -88,7 +88,7 @@ typedef struct {
     uint8_t wft_max; // N_WFTmax: how often in a row we say WAIT before we give the message up
     /// As sender: how many WAITs in a row we believe. 0: any number, as the standard has it.
     uint8_t wft_patience;
-    // All in microseconds.
+    // All in microseconds, below 2^31 (35 minutes).
     uint32_t n_as, n_ar; // limit for one frame of ours to leave, as sender and as receiver
     uint32_t n_bs, n_cr; // limits for the peer's next flow control, next consecutive frame
     /// How long we hold back a flow control before we say WAIT.
