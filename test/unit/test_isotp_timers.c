@@ -301,6 +301,20 @@ static void a_late_confirmation_does_not_delay_the_first_frame(void **state)
                "6 < 21 06 07 08 09\n"
                "11 ! SENT\n");
 }
+static void n_bs_starts_when_the_last_frame_has_left_not_when_it_could(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * start 41\n"
+               "0   < 10 29 00..05\n"
+               "1   * driver off\n"
+               "1   > 30 02 00\n"
+               "51  * driver on\n"
+               "51  < 21 06..0C\n"
+               "51  < 22 0D..13\n"
+               "181 ! TX_FAILED TIMEOUT_BS\n");
+}
+
 static void no_flow_control_is_taken_before_the_last_frame_of_the_block(void **state)
 {
     (void)state;
@@ -427,6 +441,40 @@ static void n_ar_starts_when_the_flow_control_was_first_shown(void **state)
                "351 ! RX_FAILED TIMEOUT_A\n");
 }
 
+static void n_ar_starts_with_the_decision_of_the_sink(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * hold\n"
+               "0   > 10 14 00*6\n"
+               "0   ! BEGIN 20\n"
+               "1   * asleep\n"
+               "40  * proceed 0\n"
+               "130 * tick                       ; 90 of 120\n"
+               "131 * awake\n"
+               "131 < 30 00 00\n"
+               "132 > 10 14 00*6\n"
+               "132 ! RX_FAILED UNEXP_PDU\n"
+               "132 ! BEGIN 20\n"
+               "133 * asleep\n"
+               "172 * refuse\n"
+               "262 * tick\n"
+               "263 * awake\n"
+               "263 < 32 00 00\n");
+}
+
+static void n_ar_does_not_start_anew_when_our_message_is_cancelled(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * driver off\n"
+               "0   > 10 14 00*6\n"
+               "0   ! BEGIN 20\n"
+               "50  * start 3\n"
+               "60  * cancel\n"
+               "120 ! RX_FAILED TIMEOUT_A\n");
+}
+
 static void n_ar_limits_a_wait(void **state)
 {
     (void)state;
@@ -550,6 +598,49 @@ static void n_cr_starts_when_each_frame_came(void **state)
                "160 > 41 00*7\n"
                "170 > 30 00 00\n"
                "279 ! RX_FAILED TIMEOUT_CR\n");
+}
+
+static void n_cr_behind_an_address_starts_when_each_frame_came(void **state)
+{
+    isotp_cfg_t cfg = apart;
+    cfg.prefixed = true;
+    cfg.tx_address = 0xF1;
+    cfg.rx_address = 0x10;
+    (void)state;
+    transcript(&cfg,
+               "0   > 10 10 22 00*5\n"
+               "0   ! BEGIN 34\n"
+               "0   < F1 30 00 00\n"
+               "139 > 10 21 00*6\n"
+               "278 > 10 22 00*6\n"
+               "418 ! RX_FAILED TIMEOUT_CR\n");
+}
+
+static void n_cr_does_not_start_anew_with_a_late_confirmation(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * confirm 100\n"
+               "0   > 10 22 00*6\n"
+               "0   ! BEGIN 34\n"
+               "0   < 30 00 00\n"
+               "50  > 21 00*7\n"
+               "190 ! RX_FAILED TIMEOUT_CR\n");
+}
+
+static void n_br_does_not_start_anew_with_a_late_confirmation(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * confirm 100\n"
+               "0   * auto 1\n"
+               "0   > 10 22 00*6\n"
+               "0   ! BEGIN 34\n"
+               "0   < 30 01 00\n"
+               "1   * hold\n"
+               "70  > 21 00*7\n"
+               "120 < 31 00 00\n"
+               "150 * refuse\n");
 }
 
 static void takes_a_frame_that_overtakes_the_confirmation(void **state)
@@ -688,12 +779,15 @@ int main(void)
         cmocka_unit_test(n_bs_starts_with_a_wait_that_overtakes_the_confirmation),
         cmocka_unit_test(takes_a_flow_control_that_overtakes_the_confirmation),
         cmocka_unit_test(a_late_confirmation_does_not_delay_the_first_frame),
+        cmocka_unit_test(n_bs_starts_when_the_last_frame_has_left_not_when_it_could),
         cmocka_unit_test(no_flow_control_is_taken_before_the_last_frame_of_the_block),
         cmocka_unit_test(a_confirmation_in_the_middle_of_a_block_does_not_end_it),
         cmocka_unit_test(reports_n_timeout_a_when_the_flow_control_cannot_leave),
         cmocka_unit_test(a_refused_flow_control_is_sent_when_the_driver_has_room),
         cmocka_unit_test(n_ar_limits_each_flow_control),
         cmocka_unit_test(n_ar_starts_when_the_flow_control_was_first_shown),
+        cmocka_unit_test(n_ar_starts_with_the_decision_of_the_sink),
+        cmocka_unit_test(n_ar_does_not_start_anew_when_our_message_is_cancelled),
         cmocka_unit_test(n_ar_limits_a_wait),
         cmocka_unit_test(n_ar_limits_an_overflow_without_a_report),
         cmocka_unit_test(n_br_starts_when_the_last_frame_of_the_block_came),
@@ -702,6 +796,9 @@ int main(void)
         cmocka_unit_test(n_cr_starts_when_the_flow_control_has_left),
         cmocka_unit_test(n_cr_starts_when_each_flow_control_has_left),
         cmocka_unit_test(n_cr_starts_when_each_frame_came),
+        cmocka_unit_test(n_cr_behind_an_address_starts_when_each_frame_came),
+        cmocka_unit_test(n_cr_does_not_start_anew_with_a_late_confirmation),
+        cmocka_unit_test(n_br_does_not_start_anew_with_a_late_confirmation),
         cmocka_unit_test(takes_a_frame_that_overtakes_the_confirmation),
         cmocka_unit_test(a_whole_block_may_overtake_the_confirmation),
         cmocka_unit_test(timers_do_not_care_where_32_bits_of_microseconds_end),

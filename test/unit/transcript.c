@@ -161,7 +161,7 @@ static void say_frame(log_t *log, usec_t now, const can_frame_t *f)
 
 static bool count_up(void *ctx, uint32_t at, uint8_t *to, size_t len)
 {
-    (void)ctx;
+    assert_ptr_equal(ctx, &source);
     assert_int_equal(at, source.at); // each piece once, in order
     assert_in_range(len, 1, CAN_DATA_MAX - 1);
     if (!source.on) return false;
@@ -247,6 +247,7 @@ static void run(world_t *w, usec_t until)
 static void frame_in(world_t *w, const char *text)
 {
     can_frame_t f = { .id = w->cfg->rx_id, .ext = w->cfg->ext };
+    memset(f.data, 0x01, sizeof f.data); // what is behind the end looks like a frame
     read_frame(text, &f);
     if (w->two) {
         const isotp_events_t ev = isotp_input(&w->functional, &f, w->now);
@@ -264,7 +265,7 @@ static void start(world_t *w, uint32_t len, bool from_source)
     bool taken;
     if (from_source) {
         source.at = 0;
-        taken = isotp_start_from(&w->tp, count_up, NULL, len, w->now);
+        taken = isotp_start_from(&w->tp, count_up, &source, len, w->now);
     } else {
         assert_true(len <= sizeof w->message);
         taken = isotp_start(&w->tp, w->message, len, w->now);
