@@ -25,7 +25,7 @@
 // an address byte; to send, those of 7 bytes from memory, without a gap.
 #include "isotp.h"
 
-enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30 };                // (9.6.1)
+enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30, PCI_RESERVED = 0x40 };                // (9.6.1)
 enum { FC_NONE = 0, FC_CTS = PCI_FC, FC_WAIT = PCI_FC + 1, FC_OVFLW = PCI_FC + 2 }; // (9.6.5.1)
 enum { PCI_NONE = ISOTP_QUICK << 8 };                         // no PCI byte has this bit
 enum { OFFER_NONE, OFFER_FC, OFFER_MESSAGE, OFFER_ORDINARY }; // in this order
@@ -76,10 +76,26 @@ static void rx_enter(isotp_t *tp, isotp_rx_state_t state, uint32_t limit)
     tp->rx.since = tp->clock;
 }
 
+static void set_fd(isotp_t *tp, bool fd)
+{
+    if (!CAN_HAS_FD || !tp->cfg->fd) return;
+    tp->out.fd = fd;
+    tp->out.brs = fd && tp->cfg->brs;
+}
+
+// What isotp_output() shows is no longer a flow control; ordinary frames expect to find their form.
+static void unshow_flow_control(isotp_t *tp)
+{
+    tp->offer = OFFER_NONE;
+    if (!ISOTP_QUICK) return;
+    tp->out.len = CLASSIC_LEN;
+    set_fd(tp, true);
+}
+
 static void rx_say(isotp_t *tp, uint32_t fc)
 {
     tp->fc = fc;
-    if (tp->offer == OFFER_FC) tp->offer = OFFER_NONE;
+    if (tp->offer == OFFER_FC) unshow_flow_control(tp);
 }
 
 static void rx_end(isotp_t *tp)
@@ -161,12 +177,16 @@ static NOINLINE isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uin
     if (rx->state < ISOTP_RX_CF) return ISOTP_NONE;
     const uint32_t rest = rx->len - rx->at - rx->data_len;
     uint32_t data_len = rx->cf_len;
-    if (len - 1 > data_len) return ISOTP_NONE;
+    if (CAN_HAS_FD && len - 1 > data_len) return ISOTP_NONE;
     if (data_len > rest) data_len = rest;
     if (len - 1 < data_len) return ISOTP_NONE; // not the one awaited; N_Cr goes on
     if (p[0] != (uint8_t)rx->pci) return rx_fail(tp, ISOTP_WRONG_SN);
     rx_append(rx, p);
-    rx->pci |= PCI_NONE;
+    if (ISOTP_QUICK) { // what follows an extraordinary frame is not ordinary either
+        rx->pci |= PCI_NONE;
+        rx->left += rx->run;
+        rx->run = 0;
+    }
     rx->data_len = data_len;
     if (data_len == rest) {
         rx_end(tp);
@@ -200,7 +220,7 @@ void isotp_refuse(isotp_t *tp, usec_t now)
     rx_end(tp);
     if (!say_so) return;
     tp->clock = (uint32_t)now;
-    rx_say(tp, FC_OVFLW);
+    tp->fc = FC_OVFLW;
     rx_enter(tp, ISOTP_RX_IDLE, tp->cfg->n_ar);
 }
 
@@ -245,7 +265,7 @@ static NOINLINE isotp_events_t on_flow_control(isotp_t *tp, const uint8_t *p, ui
         return ISOTP_NONE;
     case FC_WAIT:
         why = ISOTP_WFT_OVRN;
-        if (++tx->waits == tp->cfg->wft_patience) break;
+        if (tx->waits++ == tp->cfg->wft_patience && tp->cfg->wft_patience != 0) break;
         tx_enter(tp, ISOTP_TX_FLOW, tp->cfg->n_bs);
         return ISOTP_NONE;
     case FC_OVFLW: why = ISOTP_BUFFER_OVFLW; break;
@@ -291,10 +311,10 @@ static uint32_t first_header(const isotp_t *tp, uint8_t *p)
 {
     const uint32_t len = tp->tx.len;
     p[0] = (uint8_t)len;
-    if (len + tp->head < CLASSIC_LEN) return 1; // the type, PCI_SF, is 0
+    if (len < CLASSIC_LEN - tp->head) return 1; // the type, PCI_SF, is 0
     p[0] = 0;
     p[1] = (uint8_t)len;
-    if (CAN_HAS_FD && len + 2 <= tp->room) return 2;
+    if (CAN_HAS_FD && len <= tp->room - 2) return 2;
     p[0] = (uint8_t)(PCI_FF | len >> 8);
     if (len < FF_ESCAPE_MIN) return 2;
     p[0] = PCI_FF;
@@ -304,13 +324,6 @@ static uint32_t first_header(const isotp_t *tp, uint8_t *p)
 }
 
 // --- What to send ---
-
-static void set_fd(isotp_t *tp, bool fd)
-{
-    if (!CAN_HAS_FD || !tp->cfg->fd) return;
-    tp->out.fd = fd;
-    tp->out.brs = fd && tp->cfg->brs;
-}
 
 // Completes the frame whose `used` bytes behind the address are written.
 static NOINLINE const can_frame_t *show(isotp_t *tp, uint32_t offer, uint32_t used)
@@ -328,16 +341,17 @@ static NOINLINE const can_frame_t *show_message(isotp_t *tp, usec_t now)
 {
     isotp_tx_t *tx = &tp->tx;
     uint8_t *p = &tp->out.data[tp->head];
-    uint32_t header = 1, len = tx->len - tx->at;
+    uint32_t header = 1;
     p[0] = (uint8_t)tx->pci;
     if (tx->at == 0) header = first_header(tp, p);
-    if (len > tp->room - header) len = tp->room - header;
+    const uint32_t len = (uint32_t)smaller(tp->room - header, tx->len - tx->at);
     tx->piece = len;
     if (tx->msg != NULL)
         memcpy(p + header, tx->msg + tx->at, len);
     else if (!tx->source(tx->ctx, tx->at, p + header, len))
         return NULL;
     tx->since = (uint32_t)now;
+    set_fd(tp, true);
     return show(tp, OFFER_MESSAGE, header + len);
 }
 
@@ -347,7 +361,7 @@ static const can_frame_t *show_flow_control(isotp_t *tp, usec_t now)
     p[0] = (uint8_t)tp->fc;
     p[1] = (uint8_t)(tp->fc >> 8);
     p[2] = (uint8_t)(tp->fc >> 16);
-    set_fd(tp, tp->rx.fd);
+    set_fd(tp, tp->peer_fd);
     tp->rx.since = (uint32_t)now;
     return show(tp, OFFER_FC, FC_LEN);
 }
@@ -379,10 +393,8 @@ const can_frame_t *isotp_output(isotp_t *tp, usec_t now)
 static NOINLINE void flow_control_taken(isotp_t *tp)
 {
     isotp_rx_t *rx = &tp->rx;
-    tp->offer = OFFER_NONE;
+    unshow_flow_control(tp);
     tp->fc = FC_NONE;
-    if (ISOTP_QUICK) tp->out.len = CLASSIC_LEN; // what ordinary frames expect to find
-    set_fd(tp, true);
     if (rx->state != ISOTP_RX_CTS) return;
     rx->state = ISOTP_RX_GO;
     rx->at += rx->data_len - rx->cf_len; // as if the frame before had been a full one
@@ -395,13 +407,15 @@ static NOINLINE void message_frame_taken(isotp_t *tp)
     if (ISOTP_QUICK && tp->offer == OFFER_ORDINARY) {
         tx->piece = ORDINARY_LEN;
         tx->run--;
-        tx->left++;
+    } else {
+        tx->left--;
     }
     tp->offer = OFFER_NONE;
     tx->at += tx->piece;
     tx->pci = (tx->pci + 1) & (PCI_CF | 0x0F);
+    tx->since = tp->clock;
     if (tx->gap != 0) tx->state = ISOTP_TX_GAP;
-    if (--tx->left == 0) tx->state = ISOTP_TX_AWAIT;
+    if (tx->left == 0 && (!ISOTP_QUICK || tx->run == 0)) tx->state = ISOTP_TX_AWAIT;
     if (tx->at == tx->len) tx->state = ISOTP_TX_DRAIN;
 }
 
@@ -515,23 +529,23 @@ static NOINLINE isotp_events_t input_other(isotp_t *tp, const can_frame_t *f, us
     const isotp_cfg_t *cfg = tp->cfg;
     const uint8_t *p = &f->data[tp->head];
     const uint32_t len = f->len - tp->head;
+    ASSERT(f->len <= CAN_DATA_MAX);
     tp->clock = (uint32_t)now;
     if (f->id != cfg->rx_id || f->ext != cfg->ext) return ISOTP_NONE;
     if (f->fd && !(CAN_HAS_FD && cfg->fd)) return ISOTP_NONE;
     if (f->len <= tp->head) return ISOTP_NONE; // no PCI
     if (tp->head != 0 && f->data[0] != cfg->rx_address) return ISOTP_NONE;
-    switch (p[0] >> 4) {
-    case PCI_SF >> 4:
-    case PCI_FF >> 4:
-        if (CAN_HAS_FD) {
-            tp->rx.fd = f->fd;
+    if (p[0] < PCI_CF) {
+        const isotp_events_t events = on_beginning(tp, p, len);
+        if (CAN_HAS_FD && events != ISOTP_NONE) {
+            tp->peer_fd = f->fd;
             tp->format = f->format;
         }
-        return on_beginning(tp, p, len);
-    case PCI_CF >> 4: return on_consecutive(tp, p, len);
-    case PCI_FC >> 4: return on_flow_control(tp, p, len);
-    default: return ISOTP_NONE; // reserved (9.6.1): ignored
+        return events;
     }
+    if (p[0] < PCI_FC) return on_consecutive(tp, p, len);
+    if (p[0] < PCI_RESERVED) return on_flow_control(tp, p, len);
+    return ISOTP_NONE; // reserved types are ignored (9.6.1)
 }
 
 isotp_events_t isotp_input(isotp_t *tp, const can_frame_t *f, usec_t now)
@@ -557,10 +571,10 @@ static bool over(const isotp_t *tp, uint32_t since, uint32_t limit)
     return tp->clock - since >= limit;
 }
 
-// N_As does not run yet: the driver was not shown the frame.
+// N_As does not run yet: the driver was not shown the message's first frame. (Later a peer waits.)
 static bool tx_unasked(const isotp_t *tp)
 {
-    return tp->tx.state == ISOTP_TX_OFFER && tp->offer < OFFER_MESSAGE &&
+    return tp->tx.state == ISOTP_TX_OFFER && tp->tx.at == 0 && tp->offer < OFFER_MESSAGE &&
            tp->count < ISOTP_IN_FLIGHT_MAX;
 }
 
@@ -588,7 +602,7 @@ static isotp_events_t rx_timeout(isotp_t *tp)
     case ISOTP_RX_HELD:
         why = ISOTP_WFT_OVRN;
         if (rx->waits-- == 0) break;
-        rx_say(tp, FC_WAIT);
+        tp->fc = FC_WAIT;
         rx_enter(tp, ISOTP_RX_WAIT, tp->cfg->n_ar);
         return ISOTP_NONE;
     case ISOTP_RX_CF: why = ISOTP_TIMEOUT_CR; break;

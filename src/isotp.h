@@ -56,9 +56,18 @@ typedef enum {
 } isotp_why_t;
 
 /// Fills `len` bytes (1..62) of the message, from its byte `at` on. Called by isotp_output(), for
-/// one piece after the other. False: they are not there yet. The next isotp_output() asks again;
-/// nothing but the peer's N_Cr and isotp_cancel() limits how long that goes on.
+/// one piece after the other. False: they are not there yet. The next isotp_output() asks again; once
+/// the message has begun, it fails when that goes on for longer than N_As.
 typedef bool isotp_source_t(void *ctx, uint32_t at, uint8_t *to, size_t len);
+
+/// 29-bit identifiers of ISO 15765-2 (10.3.3, 10.3.5) for normal fixed and for mixed addressing:
+/// | N_TA << 8 | N_SA. Priority 6, as the standard recommends.
+enum {
+    ISOTP_ID_FIXED = 0x18DA0000,
+    ISOTP_ID_FIXED_FUNCTIONAL = 0x18DB0000,
+    ISOTP_ID_MIXED = 0x18CE0000,
+    ISOTP_ID_MIXED_FUNCTIONAL = 0x18CD0000,
+};
 
 typedef struct {
     uint32_t tx_id, rx_id; // what we send on, what we listen to
@@ -137,8 +146,7 @@ typedef struct {
     uint32_t len;           // read: the message's length
     const uint8_t *data;    // read, with ISOTP_RX_DATA
     isotp_why_t why;        // read, with ISOTP_RX_FAILED; stays until the next failure
-    uint8_t waits;          // WAITs that may still be sent
-    bool fd;                // the message comes in CAN FD frames
+    uint32_t waits;         // WAITs that may still be sent
 } isotp_rx_t;
 
 /// Invariants. IDLE exactly while no message is between isotp_start() and its end. at <= len, equal
@@ -158,7 +166,7 @@ typedef struct {
     isotp_source_t *source;
     void *ctx;
     isotp_why_t why; // read, with ISOTP_TX_FAILED; stays until the next failure
-    uint8_t waits;   // WAITs received in a row
+    uint32_t waits;  // WAITs received in a row
 } isotp_tx_t;
 
 /// Invariants. fc != 0 only in WAIT, CTS and, for an OVFLW, IDLE. What is shown is still to be
@@ -176,6 +184,7 @@ typedef struct {
     isotp_tx_t tx;
     usec_t now;      // time of the last isotp_tick()
     uint16_t format; // of an ordinary frame of the peer's
+    bool peer_fd;    // its message comes in CAN FD frames
     can_frame_t out;
 } isotp_t;
 

@@ -85,7 +85,7 @@ typedef struct {
     bool status_owed; // it could not be given to isotp yet
 } receiver_t;
 
-_Static_assert(sizeof(void *) > 4 || sizeof(receiver_t) <= 1184, "RAM that README.md promises");
+_Static_assert(sizeof(void *) > 4 || sizeof(receiver_t) <= 1192, "RAM that README.md promises");
 
 /// Borrows cfg and ring for its whole life. cap >= STREAM_RING_MIN bytes; 8 KiB keep the bus busy
 /// while flash is written, less makes the sender wait, and nothing is ever lost.

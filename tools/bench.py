@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 import sizes
-from sizes import CLASSIC, ROOT, TARGETS, run
+from sizes import CLASSIC, ROOT, SMALL, TARGETS, run
 
 # isotp-c (github.com/SimonCahill/isotp-c), commit 9e70b88, GCC 12.2 of Debian 12. It is not part of this repository.
 # Instructions: the same message between two of its links in memory, with its defaults (BS=8, assertions on): deliver
@@ -39,6 +39,7 @@ isotp-c sends one frame a turn of the loop; we fill the driver, which here takes
 ROWS = (
     ("classic CAN only", [CLASSIC], "direct", True),
     ("CAN FD compiled in, classic frames", [], "direct", True),
+    ("classic only, ISOTP_SMALL", [CLASSIC, SMALL], "direct", True),
     ("classic only, one frame a turn", [CLASSIC], "mailbox", True),
     ("  the same, asking isotp_deadline()", [CLASSIC], "sleeper", False),
     ("classic only, isotp_taken() by a queue", [CLASSIC], "queue", False),
@@ -144,7 +145,7 @@ def size_row(name, texts, peers=None):
 
 def sizes_table():
     objects, programs, structs = {}, {}, {}
-    for flags in ((CLASSIC,), ()):
+    for flags in ((CLASSIC, SMALL), (CLASSIC,), ()):
         measured = {target: sizes.modules(target, *flags)["isotp"] for target in TARGETS}
         objects[flags] = {target: "{text}/{data}/{bss}".format(**measured[target]) for target in TARGETS}
         tiny = ROOT / "test/bench/tiny_isotp.c"
@@ -156,11 +157,13 @@ def sizes_table():
     print("object, text/data/bss")
     size_row("  isotp-c as shipped, with assertions", PEER_OBJECT)
     size_row("  isotp-c, NDEBUG", {target: f"{text}/0/0" for target, text in PEER_OBJECT_NDEBUG.items()})
+    size_row("  classic only, ISOTP_SMALL, NDEBUG", objects[(CLASSIC, SMALL)], PEER_OBJECT_NDEBUG)
     size_row("  classic CAN only, NDEBUG", objects[(CLASSIC,)], PEER_OBJECT_NDEBUG)
     size_row("  CAN FD compiled in, NDEBUG", objects[()], PEER_OBJECT_NDEBUG)
     print("program that sends and receives, NDEBUG: text with start-up code and C library")
     size_row("  an empty main(), part of each", empty)
     size_row("  isotp-c without its snprintf()", {target: str(text) for target, text in PEER_LINKED.items()})
+    size_row("  classic only, ISOTP_SMALL", programs[(CLASSIC, SMALL)], PEER_LINKED)
     size_row("  classic CAN only", programs[(CLASSIC,)], PEER_LINKED)
     size_row("  CAN FD compiled in", programs[()], PEER_LINKED)
     print("RAM of a channel, both directions")

@@ -11,7 +11,7 @@ import sys
 
 sys.dont_write_bytecode = True
 import sizes
-from sizes import CLASSIC, ROOT, TARGETS
+from sizes import CLASSIC, ROOT, SMALL, TARGETS
 
 LIMITS = ROOT / "tools/budget.txt"
 PAGE = ROOT / "docs/BUDGET.md"
@@ -33,13 +33,15 @@ HEAD = """\
 def measure(target):
     """{(name, target, what): bytes}, in the order of the page."""
     found = {}
-    builds = ((), ""), ((CLASSIC,), "-classic")
+    builds = ((), ""), ((CLASSIC,), "-classic"), ((CLASSIC, SMALL), "-small")
     for flags, suffix in builds:
         for name, module in sizes.modules(target, *flags).items():
             if not flags or name == "isotp":
                 for what, value in module.items():
                     found[name + suffix, target, what] = value
-    found["linked-classic", target, "text"] = sizes.linked(target, ROOT / "test/bench/tiny_isotp.c", CLASSIC)["text"]
+        if flags:
+            program = sizes.linked(target, ROOT / "test/bench/tiny_isotp.c", *flags)
+            found["linked" + suffix, target, "text"] = program["text"]
     for flags, suffix in builds:
         for name, value in sizes.struct_sizes(target, *flags).items():
             if not flags or name == "isotp_t":
@@ -125,8 +127,9 @@ def page(measured, limits, toolchains):
         f"structs count, and code may be {ALLOWANCE} % larger.",
         "",
         "Compiled with `-Os -DNDEBUG`. *text* is code and constants; *stack* the largest frame of one function, without what",
-        "it calls. No module has data or bss. `isotp-classic` is `isotp` without CAN FD (`ISOTP_CLASSIC_ONLY`);",
-        "`linked-classic` a whole program around it, `test/bench/tiny_isotp.c`, with start-up code and C library.",
+        "it calls. No module has data or bss. `isotp-classic` is `isotp` without CAN FD (`ISOTP_CLASSIC_ONLY`),",
+        "`isotp-small` without CAN FD and in the small build (`ISOTP_SMALL`), `linked-...` a whole program around it,",
+        "`test/bench/tiny_isotp.c`, with start-up code and C library.",
     ]
     for target in TARGETS:
         lines += ["", f"## {target}", "", f"By {toolchains[target]}.", ""]

@@ -53,6 +53,13 @@ void handle_message(void);
 void release_message(void);
 uint32_t room(void);
 
+#elif defined EXAMPLE_isotp_node
+extern isotp_node_t node;
+extern isotp_t physical, functional;
+extern can_frame_t frame;
+bool can_receive(can_frame_t *to);
+void handle(isotp_t *tp, isotp_events_t ev);
+
 #elif defined EXAMPLE_receiver || defined EXAMPLE_README
 extern receiver_t r;
 extern const receiver_cfg_t cfg;

@@ -14,6 +14,7 @@ LIBRARIES = {
 }
 TARGETS = tuple(LIBRARIES)
 CLASSIC = "-DISOTP_CLASSIC_ONLY"
+SMALL = "-DISOTP_SMALL"
 
 
 class Missing(Exception):

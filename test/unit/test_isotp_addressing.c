@@ -256,7 +256,6 @@ static void behind_an_address_the_shortest_segmented_message_has_7_bytes(void **
 static void behind_an_address_an_escaped_first_frame_carries_1_byte(void **state)
 {
     (void)state;
-    SHOWS_A_FAULT();
     transcript(&extended,
                "0    > 10 10 00 00 00 0F FF 01\n"
                "1    > 10 10 00 00 00 10 00 01\n"

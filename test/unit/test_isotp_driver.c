@@ -109,7 +109,6 @@ static void eight_frames_of_both_directions_may_be_under_way(void **state)
 static void a_block_is_the_same_with_a_queue(void **state)
 {
     (void)state;
-    SHOWS_A_FAULT();
     transcript(&apart,
                "0   * confirm 1\n"
                "0   * start 83\n"
@@ -134,7 +133,6 @@ static void a_block_is_the_same_with_a_queue(void **state)
 static void one_frame_after_the_other_leaves_a_slow_driver(void **state)
 {
     (void)state;
-    SHOWS_A_FAULT();
     transcript(&apart,
                "0   * start 41                   ; 6 + 5 x 7\n"
                "0   < 10 29 00..05\n"

@@ -260,7 +260,6 @@ static void begins_a_message_of_up_to_2_32_minus_1_bytes(void **state)
                  { "4294967293", "FF FF FF FD" }, { "4294967294", "FF FF FF FE" },
                  { "4294967295", "FF FF FF FF" } };
     (void)state;
-    SHOWS_A_FAULT();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         transcript_add("0 * startfrom %s\n0 < 10 00 %s 00 01\n", rows[i].len, rows[i].header);
         transcript_add("1 > 30 02 00\n1 < 21 02..08\n1 < 22 09..0F\n");

@@ -177,7 +177,6 @@ static void each_wait_starts_n_bs_anew(void **state)
 static void believes_any_number_of_waits_without_a_limit(void **state)
 {
     (void)state;
-    SHOWS_A_FAULT();
     transcript_add("0 * start 10\n0 < 10 0A 00..05\n");
     for (unsigned i = 1; i <= 600; i++)
         transcript_add("%u > 31 00 00\n", 900 * i);
@@ -189,7 +188,6 @@ static void believes_as_many_waits_in_a_row_as_wft_patience_says(void **state)
 {
     static const isotp_cfg_t one = CFG(.wft_patience = 1), two = CFG(.wft_patience = 2);
     (void)state;
-    SHOWS_A_FAULT();
     transcript(&one,
                "0   * start 10\n"
                "0   < 10 0A 00..05\n"

@@ -151,8 +151,6 @@ static isotp_events_t turn(world_t *w, bool sender_alive, bool *idle)
 {
     isotp_events_t ev = ISOTP_NONE;
     *idle = true;
-    w->events |= receiver_tick(&w->receiver, w->now);
-    if (sender_alive) ev |= isotp_tick(&w->sender, w->now);
     const can_frame_t *f = receiver_output(&w->receiver, w->now);
     if (f) {
         const can_frame_t frame = *f;
@@ -171,7 +169,11 @@ static isotp_events_t turn(world_t *w, bool sender_alive, bool *idle)
         ev |= isotp_sent(&w->sender, w->now);
         ev |= deliver(w, &frame, true);
     }
-    if (receiver_deadline(&w->receiver) <= w->now) *idle = false;
+    const isotp_events_t late = sender_alive ? isotp_tick(&w->sender, w->now) : ISOTP_NONE;
+    const receiver_events_t worked = receiver_tick(&w->receiver, w->now); // may take its time
+    w->events |= worked;
+    if (late || worked || receiver_deadline(&w->receiver) <= w->now) *idle = false;
+    ev |= late;
     return ev;
 }
 
