@@ -25,7 +25,7 @@
 // an address byte; to send, those of 7 bytes from memory, without a gap.
 #include "isotp.h"
 
-enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30, PCI_RESERVED = 0x40 };                // (9.6.1)
+enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30, PCI_RESERVED = 0x40 }; // (9.6.1)
 enum { FC_NONE = 0, FC_CTS = PCI_FC, FC_WAIT = PCI_FC + 1, FC_OVFLW = PCI_FC + 2 }; // (9.6.5.1)
 enum { PCI_NONE = ISOTP_QUICK << 8 };                         // no PCI byte has this bit
 enum { OFFER_NONE, OFFER_FC, OFFER_MESSAGE, OFFER_ORDINARY }; // in this order
@@ -180,7 +180,7 @@ static NOINLINE isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uin
     if (CAN_HAS_FD && len - 1 > data_len) return ISOTP_NONE;
     if (data_len > rest) data_len = rest;
     if (len - 1 < data_len) return ISOTP_NONE; // not the one awaited; N_Cr goes on
-    if (p[0] != (uint8_t)rx->pci) return rx_fail(tp, ISOTP_WRONG_SN);
+    if (p[0] != (rx->pci & ~(uint32_t)PCI_NONE)) return rx_fail(tp, ISOTP_WRONG_SN);
     rx_append(rx, p);
     if (ISOTP_QUICK) { // what follows an extraordinary frame is not ordinary either
         rx->pci |= PCI_NONE;

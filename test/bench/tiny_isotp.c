@@ -27,5 +27,5 @@ int main(void)
     isotp_proceed(&tp, 8, 0, now); // if a flow control is owed
     while (isotp_output(&tp, now) != NULL)
         (void)isotp_sent(&tp, now);
-    return (int)events;
+    return 0;
 }
