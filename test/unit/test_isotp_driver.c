@@ -347,6 +347,27 @@ static void after_a_driver_reset_confirmations_are_counted_anew(void **state)
                "181 ! RX_FAILED TIMEOUT_CR       ; 41 + 140\n");
 }
 
+static void n_as_runs_while_the_queue_has_no_room_for_a_message(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * start 90\n"
+               "0   < 10 5A 00..05\n"
+               "1   * confirm 500\n"
+               "1   > 30 00 00\n"
+               "1   < 21 06..0C\n"
+               "1   < 22 0D..13\n"
+               "1   < 23 14..1A\n"
+               "1   < 24 1B..21\n"
+               "1   < 25 22..28\n"
+               "1   < 26 29..2F\n"
+               "1   < 27 30..36\n"
+               "1   < 28 37..3D\n"
+               "2   * cancel\n"
+               "10  * start 3\n"
+               "120 ! TX_FAILED TIMEOUT_A\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_block_is_not_longer_after_a_message_that_was_cut_short),
         cmocka_unit_test(the_rest_of_a_block_larger_than_the_message_is_no_end_either),
         cmocka_unit_test(after_a_driver_reset_confirmations_are_counted_anew),
+        cmocka_unit_test(n_as_runs_while_the_queue_has_no_room_for_a_message),
     };
     return cmocka_run_group_tests_name("isotp driver", tests, NULL, NULL);
 }
