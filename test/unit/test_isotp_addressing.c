@@ -120,6 +120,15 @@ static void no_full_frame_is_taken_from_another_identifier(void **state)
     assert_int_equal(transcript_data[13], 14);
 }
 
+static void identifiers_of_29_bits_begin_with_their_kind_of_addressing(void **state)
+{
+    (void)state;
+    assert_int_equal(ISOTP_ID_FIXED | 0xF1 << 8 | 0x10, fixed.tx_id);
+    assert_int_equal(ISOTP_ID_FIXED_FUNCTIONAL | 0x33 << 8 | 0xF1, functional_29.tx_id);
+    assert_int_equal(ISOTP_ID_MIXED | 0xF1 << 8 | 0x10, mixed_29.tx_id);
+    assert_int_equal(ISOTP_ID_MIXED_FUNCTIONAL | 0x33 << 8 | 0xF1, 0x18CD33F1);
+}
+
 static void normal_fixed_addressing_is_18da_target_source(void **state)
 {
     (void)state;
@@ -630,6 +639,7 @@ int main(void)
         cmocka_unit_test(speaks_29_bit_identifiers),
         cmocka_unit_test(no_kind_of_frame_is_taken_from_another_identifier),
         cmocka_unit_test(no_full_frame_is_taken_from_another_identifier),
+        cmocka_unit_test(identifiers_of_29_bits_begin_with_their_kind_of_addressing),
         cmocka_unit_test(normal_fixed_addressing_is_18da_target_source),
         cmocka_unit_test(extended_addressing_begins_each_frame_with_the_target),
         cmocka_unit_test(frames_to_another_address_are_not_ours),
