@@ -43,7 +43,7 @@ static uint32_t frame_len(const isotp_cfg_t *cfg, uint32_t len)
 static uint32_t stmin_us(uint32_t code)
 {
     uint32_t unit = 1000;
-    if (code - 0xF1 <= 0xF9 - 0xF1) {
+    if (code >= 0xF1 && code <= 0xF9) {
         code &= 0x0F;
         unit = 100;
     } else if (code > 0x7F) {
@@ -264,7 +264,7 @@ static NOINLINE isotp_events_t on_flow_control(isotp_t *tp, const uint8_t *p, ui
         tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as);
         return ISOTP_NONE;
     case FC_WAIT:
-        why = ISOTP_WFT_OVRN;
+        why = ISOTP_WFT_OVRN; // cppcheck-suppress unreadVariable ; it is read after the break
         if (tx->waits++ == tp->cfg->wft_patience && tp->cfg->wft_patience != 0) break;
         tx_enter(tp, ISOTP_TX_FLOW, tp->cfg->n_bs);
         return ISOTP_NONE;
@@ -600,7 +600,7 @@ static isotp_events_t rx_timeout(isotp_t *tp)
         rx_end(tp);
         return ISOTP_NONE;
     case ISOTP_RX_HELD:
-        why = ISOTP_WFT_OVRN;
+        why = ISOTP_WFT_OVRN; // cppcheck-suppress unreadVariable ; it is read after the break
         if (rx->waits-- == 0) break;
         tp->fc = FC_WAIT;
         rx_enter(tp, ISOTP_RX_WAIT, tp->cfg->n_ar);

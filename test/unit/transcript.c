@@ -53,7 +53,7 @@ static void add(log_t *log, const char *format, va_list args)
         log->text = realloc(log->text, log->cap);
         assert_non_null(log->text);
     }
-    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it misses the caller's va_start()
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): both callers started it
     const int len = vsnprintf(log->text + log->len, LINE_MAX_LEN, format, args);
     assert_in_range(len, 0, LINE_MAX_LEN - 1);
     log->len += (size_t)len;
