@@ -299,6 +299,7 @@ static void an_address_may_look_like_a_consecutive_frame(void **state)
                "0 > 21 10 23 01..05             ; 5 + 5 x 6\n"
                "0 ! BEGIN 35\n"
                "0 < 22 30 03 00\n"
+               "1 > 21 21 06..0A                ; too short\n"
                "1 > 21 21 06..0B\n"
                "2 > 21 22 0C..11\n"
                "3 > 21 23 12..17\n"

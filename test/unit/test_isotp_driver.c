@@ -368,6 +368,30 @@ static void n_as_runs_while_the_queue_has_no_room_for_a_message(void **state)
                "120 ! TX_FAILED TIMEOUT_A\n");
 }
 
+static void a_frame_that_nobody_asks_for_is_not_late_behind_others_either(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * start 55                   ; 6 + 7 x 7\n"
+               "0   < 10 37 00..05\n"
+               "1   * confirm 500\n"
+               "1   > 30 00 00\n"
+               "1   < 21 06..0C\n"
+               "1   < 22 0D..13\n"
+               "1   < 23 14..1A\n"
+               "1   < 24 1B..21\n"
+               "1   < 25 22..28\n"
+               "1   < 26 29..2F\n"
+               "1   < 27 30..36                  ; seven: one more has room\n"
+               "2   * cancel\n"
+               "3   * asleep\n"
+               "4   * start 3\n"
+               "200 * tick\n"
+               "450 * awake\n"
+               "450 < 03 00..02\n"
+               "560 ! TX_FAILED TIMEOUT_A\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +413,7 @@ int main(void)
         cmocka_unit_test(the_rest_of_a_block_larger_than_the_message_is_no_end_either),
         cmocka_unit_test(after_a_driver_reset_confirmations_are_counted_anew),
         cmocka_unit_test(n_as_runs_while_the_queue_has_no_room_for_a_message),
+        cmocka_unit_test(a_frame_that_nobody_asks_for_is_not_late_behind_others_either),
     };
     return cmocka_run_group_tests_name("isotp driver", tests, NULL, NULL);
 }

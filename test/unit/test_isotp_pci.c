@@ -401,9 +401,8 @@ static void the_right_sequence_number_in_the_wrong_place_does_not_count(void **s
                "0 > 10 22 00*6\n"
                "0 ! BEGIN 34\n"
                "0 < 30 00 00\n"
-               "1 > 21 22*7\n"
-               "2 > 24 22*7\n"
-               "2 ! RX_FAILED WRONG_SN\n");
+               "1 > 24 21*7\n"
+               "1 ! RX_FAILED WRONG_SN\n");
 }
 
 static void gives_a_message_up_when_a_frame_is_lost_or_repeated(void **state)

@@ -22,9 +22,11 @@ typedef struct {
 } log_t;
 
 typedef struct {
-    isotp_t tp, functional;
+    isotp_t tp;
+    uint8_t guard[CAN_DATA_MAX]; // stays 0
+    isotp_t functional;
     const isotp_cfg_t *cfg;
-    bool two;
+    bool two, receiving;
     log_t log;
     usec_t now;
     int auto_bs; // -1: hold
@@ -173,12 +175,17 @@ static bool count_up(void *ctx, uint32_t at, uint8_t *to, size_t len)
 static void handle(world_t *w, isotp_events_t ev)
 {
     const isotp_rx_t *rx = &w->tp.rx;
-    if (ev & ISOTP_RX_FAILED) say(&w->log, w->now, '!', "RX_FAILED %s", name_of(rx->why));
+    if (ev & ISOTP_RX_FAILED) {
+        say(&w->log, w->now, '!', "RX_FAILED %s", name_of(rx->why));
+        w->receiving = false;
+    }
     if (ev & ISOTP_RX_BEGIN) {
+        w->receiving = true;
         say(&w->log, w->now, '!', "BEGIN %u", rx->len);
         transcript_len = 0;
     }
     if (ev & ISOTP_RX_DATA) {
+        assert_true(w->receiving && rx->data_len > 0);
         assert_int_equal(rx->at, transcript_len); // no gap, no overlap
         assert_true(rx->data_len <= rx->len && rx->at <= rx->len - rx->data_len);
         if (transcript_len + rx->data_len <= sizeof transcript_data)
@@ -187,6 +194,7 @@ static void handle(world_t *w, isotp_events_t ev)
     }
     if (ev & ISOTP_RX_END) {
         say(&w->log, w->now, '!', "END");
+        w->receiving = false;
         assert_int_equal(transcript_len, rx->len);
     }
     if (ev & ISOTP_SENT) say(&w->log, w->now, '!', "SENT");
@@ -396,6 +404,8 @@ void transcript_of_two(const isotp_cfg_t *cfg, const isotp_cfg_t *functional, co
     compare(&want, &w.log);
     free(w.log.text);
     free(want.text);
+    for (size_t i = 0; i < sizeof w.guard; i++)
+        assert_int_equal(w.guard[i], 0);
     assert_int_equal(w.tp.rx.state, ISOTP_RX_IDLE);
     assert_int_equal(w.tp.tx.state, ISOTP_TX_IDLE);
     assert_true(isotp_deadline(&w.tp) == USEC_NEVER);
