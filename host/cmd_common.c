@@ -128,6 +128,8 @@ isotp_cfg_t command_isotp(const bus_options_t *o, bool device)
     cfg.ext = o->host_id.ext;
     cfg.pad = o->padding.given;
     if (cfg.pad) cfg.pad_byte = o->padding.value;
+    cfg.fd = cfg.brs = o->bus.fd;
+    cfg.tx_dl = o->bus.fd ? 64 : 8;
     cfg.min_gap = (uint32_t)(o->gap_ms * 1000);
     return cfg;
 }

@@ -72,6 +72,8 @@ typedef struct {
       "what the host listens to; default 7E8", 0, 0 },                                                \
     { OPTION_BYTE, 'p', "padding", "BYTE", &(o)->padding,                                             \
       "fill frames up to 8 bytes with BYTE, hex", 0, 0 },                                             \
+    { OPTION_FLAG, 0, "fd", NULL, &(o)->bus.fd,                                                       \
+      "CAN FD: frames of up to 64 bytes, the data at the second bit rate", 0, 0 },                    \
     { OPTION_TEXT, 0, "log", "FILE", &(o)->bus.log,                                                   \
       "writes every frame to a file, anew: X.log (candump),\nX.pcap (Wireshark) or X.asc (Vector)", 0, 0 }
 // clang-format on

@@ -140,7 +140,7 @@ typedef struct {
     uint32_t run;           // ordinary frames (see isotp.c) that come before the `left` ones
     uint32_t left;          // frames until the end of the block, modulo 2^32 if it has none
     uint32_t pci;           // of the consecutive frame awaited; above 0xFF: it is not ordinary
-    uint32_t cf_len;        // bytes of the message in a full consecutive frame of this sender
+    uint32_t cf_len;        // read: bytes of the message in a full consecutive frame of this sender
     uint32_t at;            // read, with ISOTP_RX_DATA: where in the message `data` belongs
     uint32_t data_len;      // read, with ISOTP_RX_DATA: 1..63
     uint32_t len;           // read: the message's length

@@ -106,11 +106,13 @@ static receiver_events_t on_stream(receiver_t *r, stream_events_t ev, usec_t now
 
 // A limit only where the ring cannot hold the message, and then one that never changes: some
 // senders believe the first flow control of a message only.
-static uint8_t block_size_for(const receiver_t *r, uint32_t message_len)
+static uint8_t block_size_for(const receiver_t *r)
 {
+    const isotp_rx_t *rx = &r->isotp.rx;
     const uint32_t room = r->stream.cap - STREAM_RESERVE;
-    if (r->cfg->block_size == 0 && message_len <= room) return 0;
-    const size_t largest = smaller(UINT8_MAX, room / 2 / 7);
+    if (rx->state == ISOTP_RX_IDLE) return 0; // a single frame
+    if (r->cfg->block_size == 0 && rx->len <= room) return 0;
+    const size_t largest = smaller(UINT8_MAX, room / 2 / rx->cf_len);
     return (uint8_t)(r->cfg->block_size ? smaller(r->cfg->block_size, largest) : largest);
 }
 
@@ -121,7 +123,7 @@ static receiver_events_t on_message(receiver_t *r, isotp_events_t ev, usec_t now
     const bool failed = ev & ISOTP_RX_FAILED;
     if (failed && !(ev & ISOTP_RX_BEGIN)) stream |= stream_break(&r->stream);
     if (ev & ISOTP_RX_BEGIN) {
-        r->block_size = block_size_for(r, rx->len);
+        r->block_size = block_size_for(r);
         stream_begin(&r->stream, rx->len, failed);
     }
     if (ev & ISOTP_RX_DATA) stream |= stream_data(&r->stream, rx->data, rx->data_len);
@@ -153,7 +155,7 @@ static void grant(receiver_t *r, usec_t now)
     const uint32_t wanted = isotp_wanted(&r->isotp);
     if (wanted == 0 || r->isotp.tx.state != ISOTP_TX_IDLE) return;
     const uint32_t block =
-        r->block_size ? (uint32_t)smaller(wanted, (size_t)r->block_size * 7) : wanted;
+        r->block_size ? (uint32_t)smaller(wanted, r->block_size * r->isotp.rx.cf_len) : wanted;
     if (block <= stream_room(&r->stream))
         isotp_proceed(&r->isotp, r->block_size, r->cfg->stmin, now);
 }

@@ -42,8 +42,9 @@ typedef enum {
 enum {
     STREAM_FULL_MESSAGE = 4095, // plain: a shorter message is the last one
     STREAM_HEADER_LEN = 8,      // header: 'O' 'T' size(u32, little-endian) and two reserved bytes
-    STREAM_RESERVE = 16, // room kept for what no flow control can hold back: two first or single
-                         // frames, of the sender that stops and the one that takes its place
+    /// Room kept for what no flow control can hold back: two first or single frames, of the sender
+    /// that stops and the one that takes its place.
+    STREAM_RESERVE = 2 * CAN_DATA_MAX,
     STREAM_RING_MIN = 256,
 };
 // Plain: so long after a full message that completed the image.

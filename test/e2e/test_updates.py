@@ -30,6 +30,15 @@ class Updates(harness.TestCase):
         self.assert_updates(device, "ota_1", V130_APP, V130)
         self.assertIn("started (header)", self.stop(device))
 
+    def test_can_fd(self):
+        device = self.new_device(V123, "--fd")
+        log = self.dir / "fd.log"
+        self.assert_updates(device, "ota_1", V130_APP, V130, "--fd", "--log", log)
+        frames = log.read_text().splitlines()
+        longest = max(len(frame.split("##")[1]) for frame in frames if "##" in frame)
+        self.assertEqual(longest, 1 + 2 * 64)  # candump: the flags and 64 bytes
+        self.assertLess(len(frames), 65664 / 62 + 100)
+
     def test_send(self):
         device = self.new_device()
         done = self.send(V130)

@@ -492,6 +492,22 @@ static void a_small_ring_asks_for_blocks_and_never_overruns(void **state)
     }
 }
 
+static void can_fd_fills_no_ring_either(void **state)
+{
+    static const uint8_t longest[] = { 8, 12, 24, 64 };
+    (void)state;
+    for (size_t i = 0; i < sizeof longest; i++)
+        for (uint32_t ring = STREAM_RING_MIN; ring < 9000; ring += 1777) {
+            world_init(&w, "app_c3_v123.bin", ring);
+            w.sender_cfg.fd = w.receiver_cfg.isotp.fd = true;
+            w.sender_cfg.tx_dl = w.receiver_cfg.isotp.tx_dl = longest[i];
+            world_boot(&w);
+            isotp_init(&w.sender, &w.sender_cfg);
+            world_transfer(&w, bytes, with_header(new_image, image_len, image_len), 4095);
+            expect_done(new_image, 1);
+        }
+}
+
 static void a_block_size_can_be_asked_for(void **state)
 {
     (void)state;
@@ -640,7 +656,7 @@ static void a_sender_may_die_after_its_header_and_start_again(void **state)
 
 static void a_full_ring_does_not_keep_a_new_sender_out(void **state)
 {
-    enum { HALF = 124, REST = STREAM_RING_MIN - STREAM_RESERVE - HALF };
+    enum { HALF = 60, REST = STREAM_RING_MIN - STREAM_RESERVE - HALF };
     static const uint8_t first[] = { 0x10, 8 + HALF, 'O', 'T', 0, 0, 1, 0 };
     static const uint8_t second[] = { 0x10, REST, 0, 0, 0, 0, 0, 0 };
     (void)state;
@@ -695,6 +711,7 @@ int main(void)
                                fresh),
         cmocka_unit_test_setup(slow_flash_makes_the_sender_wait_and_loses_nothing, fresh),
         cmocka_unit_test_setup(a_small_ring_asks_for_blocks_and_never_overruns, fresh),
+        cmocka_unit_test_setup(can_fd_fills_no_ring_either, fresh),
         cmocka_unit_test_setup(a_block_size_can_be_asked_for, fresh),
         cmocka_unit_test_setup(a_failing_flash_is_reported, fresh),
         cmocka_unit_test_setup(an_update_of_unconfirmed_firmware_is_refused, fresh),
