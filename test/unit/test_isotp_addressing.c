@@ -110,6 +110,7 @@ static void no_full_frame_is_taken_from_another_identifier(void **state)
                "1 < 30 00 00\n"
                "2 > 7E1 21 00*7\n"
                "2 > 7E0x 21 00*7\n"
+               "2 > 7E8 21 00*7                 ; our own\n"
                "2 > 7E0##0 21 00*7\n"
                "3 > 21 07..0D\n"
                "4 > 7E1 22 00*7\n"
@@ -117,6 +118,15 @@ static void no_full_frame_is_taken_from_another_identifier(void **state)
                "6 > 23 15..1B\n"
                "6 ! END\n");
     assert_int_equal(transcript_data[13], 14);
+}
+
+static void identifiers_of_29_bits_begin_with_their_kind_of_addressing(void **state)
+{
+    (void)state;
+    assert_int_equal(ISOTP_ID_FIXED | 0xF1 << 8 | 0x10, fixed.tx_id);
+    assert_int_equal(ISOTP_ID_FIXED_FUNCTIONAL | 0x33 << 8 | 0xF1, functional_29.tx_id);
+    assert_int_equal(ISOTP_ID_MIXED | 0xF1 << 8 | 0x10, mixed_29.tx_id);
+    assert_int_equal(ISOTP_ID_MIXED_FUNCTIONAL | 0x33 << 8 | 0xF1, 0x18CD33F1);
 }
 
 static void normal_fixed_addressing_is_18da_target_source(void **state)
@@ -277,6 +287,28 @@ static void behind_an_address_an_escaped_first_frame_carries_1_byte(void **state
                "2006 < F1 22 07..0C\n"
                "2007 * cancel\n");
     assert_memory_equal(transcript_data, "\x01\x02\x03\x04\x05\x06\x07", 7);
+}
+
+static void an_address_may_look_like_a_consecutive_frame(void **state)
+{
+    static const isotp_cfg_t cfg =
+        CFG(.wft_max = 3, .prefixed = true, .tx_address = 0x22, .rx_address = 0x21);
+    (void)state;
+    transcript(&cfg,
+               "0 * auto 3\n"
+               "0 > 21 10 23 01..05             ; 5 + 5 x 6\n"
+               "0 ! BEGIN 35\n"
+               "0 < 22 30 03 00\n"
+               "1 > 21 21 06..0A                ; too short\n"
+               "1 > 21 21 06..0B\n"
+               "2 > 21 22 0C..11\n"
+               "3 > 21 23 12..17\n"
+               "3 < 22 30 03 00\n"
+               "4 > 21 24 18..1D\n"
+               "5 > 21 25 1E..23\n"
+               "5 ! END\n");
+    for (unsigned i = 0; i < 35; i++)
+        assert_int_equal(transcript_data[i], i + 1);
 }
 
 static void mixed_addressing_has_the_same_byte_both_ways(void **state)
@@ -608,6 +640,7 @@ int main(void)
         cmocka_unit_test(speaks_29_bit_identifiers),
         cmocka_unit_test(no_kind_of_frame_is_taken_from_another_identifier),
         cmocka_unit_test(no_full_frame_is_taken_from_another_identifier),
+        cmocka_unit_test(identifiers_of_29_bits_begin_with_their_kind_of_addressing),
         cmocka_unit_test(normal_fixed_addressing_is_18da_target_source),
         cmocka_unit_test(extended_addressing_begins_each_frame_with_the_target),
         cmocka_unit_test(frames_to_another_address_are_not_ours),
@@ -615,6 +648,7 @@ int main(void)
         cmocka_unit_test(behind_an_address_a_single_frame_has_up_to_6_bytes),
         cmocka_unit_test(behind_an_address_the_shortest_segmented_message_has_7_bytes),
         cmocka_unit_test(behind_an_address_an_escaped_first_frame_carries_1_byte),
+        cmocka_unit_test(an_address_may_look_like_a_consecutive_frame),
         cmocka_unit_test(mixed_addressing_has_the_same_byte_both_ways),
         cmocka_unit_test(wait_and_overflow_have_the_address_too),
         cmocka_unit_test(blocks_behind_an_address_are_counted_like_all),

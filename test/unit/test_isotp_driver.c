@@ -287,6 +287,111 @@ static void a_message_that_was_only_shown_survives_a_driver_reset(void **state)
                "2  ! SENT\n");
 }
 
+static void a_block_is_not_longer_after_a_message_that_was_cut_short(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0 > 10 64 00*6\n"
+               "0 ! BEGIN 100\n"
+               "0 < 30 00 00\n"
+               "1 > 21 00*7\n"
+               "2 * confirm 10\n"
+               "2 * auto 2\n"
+               "2 > 10 29 00*6                  ; 6 + 5 x 7\n"
+               "2 ! RX_FAILED UNEXP_PDU\n"
+               "2 ! BEGIN 41\n"
+               "2 < 30 02 00\n"
+               "3 > 21 00*7                     ; overtakes the confirmation\n"
+               "4 > 22 00*7\n"
+               "4 < 30 02 00\n"
+               "15 > 23 00*7\n"
+               "16 > 24 00*7\n"
+               "16 < 30 02 00\n"
+               "27 > 25 00*7\n"
+               "27 ! END\n");
+}
+
+static void the_rest_of_a_block_larger_than_the_message_is_no_end_either(void **state)
+{
+    (void)state;
+    for (unsigned block = 4; block <= 8; block++) {
+        transcript_add("0 * start 30\n0 < 10 1E 00..05\n1 * confirm 1\n"); // 6 + 3 x 7 + 3
+        transcript_add("1 * driver 1\n1 > 30 %02X 00\n1 < 21 06..0C\n", block);
+        transcript_add("3 > 32 00 00\n4 * driver 1\n4 < 22 0D..13\n");
+        transcript_add("6 > 32 00 00\n7 * driver 1\n7 < 23 14..1A\n");
+        transcript_add("9 > 32 00 00\n10 * driver on\n10 < 24 1B..1D\n11 ! SENT\n");
+        transcript_added(&apart);
+    }
+}
+
+static void after_a_driver_reset_confirmations_are_counted_anew(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * confirm 10\n"
+               "0   * start 34\n"
+               "0   < 10 22 00..05\n"
+               "11  > 30 00 00\n"
+               "11  < 21 06..0C\n"
+               "11  < 22 0D..13\n"
+               "11  < 23 14..1A\n"
+               "11  < 24 1B..21\n"
+               "12  * lost\n"
+               "12  ! TX_FAILED TIMEOUT_A\n"
+               "20  * start 3\n"
+               "20  < 03 00..02\n"
+               "30  ! SENT\n"
+               "31  > 10 14 00*6\n"
+               "31  ! BEGIN 20\n"
+               "31  < 30 00 00\n"
+               "181 ! RX_FAILED TIMEOUT_CR       ; 41 + 140\n");
+}
+
+static void n_as_runs_while_the_queue_has_no_room_for_a_message(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * start 90\n"
+               "0   < 10 5A 00..05\n"
+               "1   * confirm 500\n"
+               "1   > 30 00 00\n"
+               "1   < 21 06..0C\n"
+               "1   < 22 0D..13\n"
+               "1   < 23 14..1A\n"
+               "1   < 24 1B..21\n"
+               "1   < 25 22..28\n"
+               "1   < 26 29..2F\n"
+               "1   < 27 30..36\n"
+               "1   < 28 37..3D\n"
+               "2   * cancel\n"
+               "10  * start 3\n"
+               "120 ! TX_FAILED TIMEOUT_A\n");
+}
+
+static void a_frame_that_nobody_asks_for_is_not_late_behind_others_either(void **state)
+{
+    (void)state;
+    transcript(&apart,
+               "0   * start 55                   ; 6 + 7 x 7\n"
+               "0   < 10 37 00..05\n"
+               "1   * confirm 500\n"
+               "1   > 30 00 00\n"
+               "1   < 21 06..0C\n"
+               "1   < 22 0D..13\n"
+               "1   < 23 14..1A\n"
+               "1   < 24 1B..21\n"
+               "1   < 25 22..28\n"
+               "1   < 26 29..2F\n"
+               "1   < 27 30..36                  ; seven: one more has room\n"
+               "2   * cancel\n"
+               "3   * asleep\n"
+               "4   * start 3\n"
+               "200 * tick\n"
+               "450 * awake\n"
+               "450 < 03 00..02\n"
+               "560 ! TX_FAILED TIMEOUT_A\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +409,11 @@ int main(void)
         cmocka_unit_test(a_driver_reset_without_frames_under_way_changes_nothing),
         cmocka_unit_test(a_driver_reset_that_loses_a_flow_control_costs_n_ar),
         cmocka_unit_test(a_message_that_was_only_shown_survives_a_driver_reset),
+        cmocka_unit_test(a_block_is_not_longer_after_a_message_that_was_cut_short),
+        cmocka_unit_test(the_rest_of_a_block_larger_than_the_message_is_no_end_either),
+        cmocka_unit_test(after_a_driver_reset_confirmations_are_counted_anew),
+        cmocka_unit_test(n_as_runs_while_the_queue_has_no_room_for_a_message),
+        cmocka_unit_test(a_frame_that_nobody_asks_for_is_not_late_behind_others_either),
     };
     return cmocka_run_group_tests_name("isotp driver", tests, NULL, NULL);
 }

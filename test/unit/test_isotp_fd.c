@@ -511,6 +511,37 @@ static void strictness_wants_the_padding_that_can_fd_needs(void **state)
                "8 ! END\n");
 }
 
+static void a_classic_flow_control_does_not_make_a_burst_classic(void **state)
+{
+    static const isotp_cfg_t cfg = CFG(.fd = true, .brs = true, .tx_dl = 8);
+    (void)state;
+    transcript(&cfg,
+               "0 * start 41\n"
+               "0 < ##1 10 29 00..05\n"
+               "1 * driver 1\n"
+               "1 > ##1 30 00 00\n"
+               "1 < ##1 21 06..0C\n"
+               "2 > 10 0E 01..06\n"
+               "2 ! BEGIN 14\n"
+               "3 * driver 2\n"
+               "3 < ##1 22 0D..13\n"
+               "3 < 30 00 00\n"
+               "4 * driver 1\n"
+               "4 < ##1 23 14..1A\n"
+               "5 > 10 08 01..06                ; its flow control is withdrawn\n"
+               "5 ! RX_FAILED UNEXP_PDU\n"
+               "5 ! BEGIN 8\n"
+               "6 * driver 1\n"
+               "6 < ##1 24 1B..21\n"
+               "7 > 02 3E 80\n"
+               "7 ! RX_FAILED UNEXP_PDU\n"
+               "7 ! BEGIN 2\n"
+               "7 ! END\n"
+               "8 * driver on\n"
+               "8 < ##1 25 22..28\n"
+               "8 ! SENT\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -541,6 +572,7 @@ int main(void)
         cmocka_unit_test(can_fd_frames_are_not_for_a_classic_channel),
         cmocka_unit_test(a_can_fd_frame_from_a_source_in_blocks_with_a_gap),
         cmocka_unit_test(strictness_wants_the_padding_that_can_fd_needs),
+        cmocka_unit_test(a_classic_flow_control_does_not_make_a_burst_classic),
     };
     return cmocka_run_group_tests_name("isotp fd", tests, NULL, NULL);
 }

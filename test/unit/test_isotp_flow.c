@@ -192,6 +192,21 @@ static void a_new_message_comes_before_an_overflow_that_waits(void **state)
                "5 ! END\n");
 }
 
+static void refusing_twice_is_refusing_once(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0 * hold\n"
+               "0 * driver off\n"
+               "0 > 10 14 00*6\n"
+               "0 ! BEGIN 20\n"
+               "1 * refuse\n"
+               "2 * refuse\n"
+               "3 * proceed 0\n"
+               "4 * driver on\n"
+               "4 < 32 00 00\n");
+}
+
 static void ignores_a_flow_control_that_is_too_short(void **state)
 {
     (void)state;
@@ -302,6 +317,27 @@ static void sends_exactly_as_many_frames_as_the_block_has(void **state)
         blocks(2 * sizes[i], sizes[i], false);
         if (sizes[i] > 1) blocks(sizes[i] - 1, sizes[i], false);
     }
+}
+
+static void one_byte_may_be_a_block_of_its_own(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0 * start 14\n"
+               "0 < 10 0E 00..05\n"
+               "1 > 30 01 00\n"
+               "1 < 21 06..0C\n"
+               "2 > 30 01 00\n"
+               "2 < 22 0D\n"
+               "2 ! SENT\n"
+               "3 * auto 1\n"
+               "3 > 10 0E 00*6\n"
+               "3 ! BEGIN 14\n"
+               "3 < 30 01 00\n"
+               "4 > 21 00*7\n"
+               "4 < 30 01 00\n"
+               "5 > 22 00\n"
+               "5 ! END\n");
 }
 
 static void the_receiver_may_change_bs_and_stmin_in_each_flow_control(void **state)
@@ -523,6 +559,7 @@ int main(void)
         cmocka_unit_test(an_overflow_takes_the_place_of_a_wait),
         cmocka_unit_test(refusing_after_the_permission_takes_it_back),
         cmocka_unit_test(a_new_message_comes_before_an_overflow_that_waits),
+        cmocka_unit_test(refusing_twice_is_refusing_once),
         cmocka_unit_test(ignores_a_flow_control_that_is_too_short),
         cmocka_unit_test(a_flow_control_may_be_longer_than_3_bytes),
         cmocka_unit_test(an_early_permission_is_not_given_twice),
@@ -532,6 +569,7 @@ int main(void)
         cmocka_unit_test(asks_for_permission_after_each_block),
         cmocka_unit_test(permits_exactly_as_many_frames_as_the_block_has),
         cmocka_unit_test(sends_exactly_as_many_frames_as_the_block_has),
+        cmocka_unit_test(one_byte_may_be_a_block_of_its_own),
         cmocka_unit_test(the_receiver_may_change_bs_and_stmin_in_each_flow_control),
         cmocka_unit_test(the_sender_follows_bs_and_stmin_of_each_flow_control),
         cmocka_unit_test(wanted_is_what_the_peer_has_left),

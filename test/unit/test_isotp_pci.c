@@ -394,6 +394,17 @@ static void a_wrong_sequence_number_at_the_end_counts_too(void **state)
                "1 ! RX_FAILED WRONG_SN\n");
 }
 
+static void the_right_sequence_number_in_the_wrong_place_does_not_count(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0 > 10 22 00*6\n"
+               "0 ! BEGIN 34\n"
+               "0 < 30 00 00\n"
+               "1 > 24 21*7\n"
+               "1 ! RX_FAILED WRONG_SN\n");
+}
+
 static void gives_a_message_up_when_a_frame_is_lost_or_repeated(void **state)
 {
     (void)state;
@@ -473,6 +484,7 @@ int main(void)
         cmocka_unit_test(flow_control_does_not_change_the_sequence_number),
         cmocka_unit_test(every_wrong_sequence_number_ends_the_message),
         cmocka_unit_test(a_wrong_sequence_number_at_the_end_counts_too),
+        cmocka_unit_test(the_right_sequence_number_in_the_wrong_place_does_not_count),
         cmocka_unit_test(gives_a_message_up_when_a_frame_is_lost_or_repeated),
         cmocka_unit_test(a_new_message_counts_from_1_again),
     };

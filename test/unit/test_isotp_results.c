@@ -196,6 +196,35 @@ static void a_source_that_has_nothing_for_n_as_ends_a_message_that_has_begun(voi
                "3023 ! TX_FAILED TIMEOUT_A        ; the gap does not count\n");
 }
 
+static void asking_a_source_again_does_not_start_n_as_anew(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0    * startfrom 20\n"
+               "0    < 10 14 00..05\n"
+               "1    * source off\n"
+               "2    > 30 00 00\n"
+               "300  * tick\n"
+               "600  * tick\n"
+               "900  * tick\n"
+               "1002 ! TX_FAILED TIMEOUT_A\n");
+}
+
+static void what_a_cancelled_source_had_not_is_not_held_against_the_next(void **state)
+{
+    (void)state;
+    transcript(&plain,
+               "0    * source off\n"
+               "0    * startfrom 3\n"
+               "10   * cancel\n"
+               "11   * asleep\n"
+               "20   * start 3\n"
+               "2000 * tick\n"
+               "2001 * awake\n"
+               "2001 < 03 00..02\n"
+               "2001 ! SENT\n");
+}
+
 static void an_empty_source_does_not_delay_flow_control(void **state)
 {
     (void)state;
@@ -338,6 +367,8 @@ int main(void)
         cmocka_unit_test(a_source_is_as_good_as_memory),
         cmocka_unit_test(a_source_may_have_nothing_yet),
         cmocka_unit_test(a_source_that_has_nothing_for_n_as_ends_a_message_that_has_begun),
+        cmocka_unit_test(asking_a_source_again_does_not_start_n_as_anew),
+        cmocka_unit_test(what_a_cancelled_source_had_not_is_not_held_against_the_next),
         cmocka_unit_test(an_empty_source_does_not_delay_flow_control),
         cmocka_unit_test(a_message_from_memory_after_one_from_a_source),
         cmocka_unit_test(a_cancelled_message_is_not_reported),

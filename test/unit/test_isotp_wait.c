@@ -209,10 +209,21 @@ static void believes_as_many_waits_in_a_row_as_wft_patience_says(void **state)
                "700 * start 10\n"
                "700 < 10 0A 00..05\n"
                "800 > 31 00 00\n"
-               "850 > 31 00 00\n"
-               "900 > 30 00 00\n"
-               "900 < 21 06..09\n"
-               "900 ! SENT\n");
+               "850 > 32 00 00\n"
+               "850 ! TX_FAILED BUFFER_OVFLW\n"
+               "860 * start 10\n"
+               "860 < 10 0A 00..05\n"
+               "870 > 31 00 00                    ; and in each message\n"
+               "880 > 31 00 00\n"
+               "890 > 31 00 00\n"
+               "890 ! TX_FAILED WFT_OVRN\n"
+               "900 * start 10\n"
+               "900 < 10 0A 00..05\n"
+               "910 > 31 00 00\n"
+               "920 > 31 00 00\n"
+               "930 > 30 00 00\n"
+               "930 < 21 06..09\n"
+               "930 ! SENT\n");
 }
 
 int main(void)

@@ -43,12 +43,6 @@
         .n_bs = 1000 * USEC_MS, .n_cr = 1000 * USEC_MS, .n_br = 700 * USEC_MS, __VA_ARGS__         \
     }
 
-/// A case that shows a fault of the core: skipped until that is corrected, unless KNOWN_FAULTS is set.
-#define SHOWS_A_FAULT()                                                                            \
-    do {                                                                                           \
-        if (!getenv("KNOWN_FAULTS")) skip();                                                       \
-    } while (0)
-
 /// Fails the cmocka test, and prints both logs, when what happened is not the log.
 void transcript(const isotp_cfg_t *cfg, const char *log);
 
