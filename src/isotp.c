@@ -29,7 +29,7 @@ enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30, PCI_RESERVED 
 enum { FC_NONE = 0, FC_CTS = PCI_FC, FC_WAIT = PCI_FC + 1, FC_OVFLW = PCI_FC + 2 }; // (9.6.5.1)
 enum { PCI_NONE = ISOTP_QUICK << 8 };                         // no PCI byte has this bit
 enum { OFFER_NONE, OFFER_FC, OFFER_MESSAGE, OFFER_ORDINARY }; // in this order
-#define NO_LIMIT ((uint32_t)INT32_MAX)
+#define NO_LIMIT UINT32_C(0x40000000)
 enum { CLASSIC_LEN = 8, ORDINARY_LEN = 7, FF_ESCAPE_MIN = 4096, FC_LEN = 3 };
 
 // The length of a frame that has to hold `len` bytes (10.4.2).
@@ -197,7 +197,7 @@ static NOINLINE isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uin
     return ISOTP_RX_DATA;
 }
 
-static bool rx_owes(const isotp_t *tp) { return ((unsigned)tp->rx.state & ~1u) == ISOTP_RX_HELD; }
+static bool rx_owes(const isotp_t *tp) { return (unsigned)tp->rx.state - ISOTP_RX_HELD <= 1; }
 
 uint32_t isotp_wanted(const isotp_t *tp)
 {
@@ -251,7 +251,7 @@ static NOINLINE isotp_events_t tx_fail(isotp_t *tp, isotp_why_t why)
 static NOINLINE isotp_events_t on_flow_control(isotp_t *tp, const uint8_t *p, uint32_t len)
 {
     isotp_tx_t *tx = &tp->tx;
-    if (((unsigned)tx->state & ~1u) != ISOTP_TX_FLOW || len < FC_LEN) return ISOTP_NONE;
+    if ((unsigned)tx->state - ISOTP_TX_FLOW > 1 || len < FC_LEN) return ISOTP_NONE; // or AWAIT
     isotp_why_t why = ISOTP_INVALID_FS;
     switch (p[0]) {
     case FC_CTS:
@@ -368,11 +368,11 @@ static const can_frame_t *show_flow_control(isotp_t *tp, usec_t now)
 
 static NOINLINE const can_frame_t *output_other(isotp_t *tp, usec_t now)
 {
-    if (tp->fc == FC_NONE && tp->tx.state != ISOTP_TX_OFFER) return NULL;
+    if (ISOTP_QUICK && tp->fc == FC_NONE && tp->tx.state != ISOTP_TX_OFFER) return NULL;
     if (tp->offer != OFFER_NONE) return &tp->out;
     if (tp->count == ISOTP_IN_FLIGHT_MAX) return NULL;
     if (tp->fc != FC_NONE) return show_flow_control(tp, now);
-    return show_message(tp, now);
+    return (tp->tx.state == ISOTP_TX_OFFER) ? show_message(tp, now) : NULL;
 }
 
 const can_frame_t *isotp_output(isotp_t *tp, usec_t now)
@@ -413,10 +413,14 @@ static NOINLINE void message_frame_taken(isotp_t *tp)
     tp->offer = OFFER_NONE;
     tx->at += tx->piece;
     tx->pci = (tx->pci + 1) & (PCI_CF | 0x0F);
-    tx->since = tp->clock;
-    if (tx->gap != 0) tx->state = ISOTP_TX_GAP;
-    if (tx->left == 0 && (!ISOTP_QUICK || tx->run == 0)) tx->state = ISOTP_TX_AWAIT;
-    if (tx->at == tx->len) tx->state = ISOTP_TX_DRAIN;
+    if (tx->at == tx->len)
+        tx->state = ISOTP_TX_DRAIN;
+    else if (tx->left == 0 && (!ISOTP_QUICK || tx->run == 0))
+        tx->state = ISOTP_TX_AWAIT;
+    else if (tx->gap != 0)
+        tx->state = ISOTP_TX_GAP;
+    else
+        tx->since = tp->clock; // N_As of the next frame
 }
 
 void isotp_taken(isotp_t *tp, usec_t now)
@@ -616,12 +620,11 @@ static isotp_events_t rx_timeout(isotp_t *tp)
 
 static isotp_events_t tx_timeout(isotp_t *tp)
 {
-    if (tp->tx.state == ISOTP_TX_IDLE) return ISOTP_NONE; // after 2^31 us
-    if (tp->tx.state == ISOTP_TX_PAUSE) {
-        tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as);
-        return ISOTP_NONE;
-    }
-    return tx_fail(tp, (tp->tx.state == ISOTP_TX_FLOW) ? ISOTP_TIMEOUT_BS : ISOTP_TIMEOUT_A);
+    if (tp->tx.state == ISOTP_TX_IDLE) return ISOTP_NONE; // after NO_LIMIT
+    if (tp->tx.state == ISOTP_TX_FLOW) return tx_fail(tp, ISOTP_TIMEOUT_BS);
+    if (tp->tx.state != ISOTP_TX_PAUSE) return tx_fail(tp, ISOTP_TIMEOUT_A);
+    tx_enter(tp, ISOTP_TX_OFFER, tp->cfg->n_as);
+    return ISOTP_NONE;
 }
 
 static NOINLINE isotp_events_t tick_other(isotp_t *tp)

@@ -55,7 +55,7 @@ typedef enum {
     ISOTP_BUFFER_OVFLW, // the peer refused the message as too long
 } isotp_why_t;
 
-/// Fills `len` bytes (1..62) of the message, from its byte `at` on. Called by isotp_output(), for
+/// Fills `len` bytes (1..63) of the message, from its byte `at` on. Called by isotp_output(), for
 /// one piece after the other. False: they are not there yet. The next isotp_output() asks again; once
 /// the message has begun, it fails when that goes on for longer than N_As.
 typedef bool isotp_source_t(void *ctx, uint32_t at, uint8_t *to, size_t len);
@@ -88,7 +88,7 @@ typedef struct {
     uint8_t wft_max; // N_WFTmax: how often in a row we say WAIT before we give the message up
     /// As sender: how many WAITs in a row we believe. 0: any number, as the standard has it.
     uint8_t wft_patience;
-    // All in microseconds, below 2^31 (35 minutes).
+    // All in microseconds, below 2^30 (17 minutes).
     uint32_t n_as, n_ar; // limit for one frame of ours to leave, as sender and as receiver
     uint32_t n_bs, n_cr; // limits for the peer's next flow control, next consecutive frame
     /// How long we hold back a flow control before we say WAIT.
