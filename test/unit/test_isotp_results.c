@@ -355,6 +355,17 @@ static void a_driver_reset_after_a_cancellation_is_not_the_next_message_s(void *
                "13 ! SENT\n");
 }
 
+static void nothing_ends_when_nothing_was_under_way_for_hours(void **state)
+{
+    isotp_t tp;
+    (void)state;
+    isotp_init(&tp, &plain);
+    for (usec_t now = 0; now < 3 * 3600 * UINT64_C(1000000); now += 30 * UINT64_C(1000000)) {
+        assert_int_equal(isotp_tick(&tp, now), ISOTP_NONE);
+        assert_true(isotp_deadline(&tp) == USEC_NEVER);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +387,7 @@ int main(void)
         cmocka_unit_test(cancelling_a_burst_stops_it),
         cmocka_unit_test(cancelling_leaves_the_reception_alone),
         cmocka_unit_test(a_driver_reset_after_a_cancellation_is_not_the_next_message_s),
+        cmocka_unit_test(nothing_ends_when_nothing_was_under_way_for_hours),
     };
     return cmocka_run_group_tests_name("isotp results", tests, NULL, NULL);
 }
