@@ -155,7 +155,8 @@ static void grant(receiver_t *r, usec_t now)
     const uint32_t wanted = isotp_wanted(&r->isotp);
     if (wanted == 0 || r->isotp.tx.state != ISOTP_TX_IDLE) return;
     const uint32_t block =
-        r->block_size ? (uint32_t)smaller(wanted, r->block_size * r->isotp.rx.cf_len) : wanted;
+        r->block_size ? (uint32_t)smaller(wanted, (size_t)r->block_size * r->isotp.rx.cf_len)
+                      : wanted;
     if (block <= stream_room(&r->stream))
         isotp_proceed(&r->isotp, r->block_size, r->cfg->stmin, now);
 }

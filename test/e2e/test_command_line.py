@@ -16,7 +16,7 @@ import harness
 from harness import V123, V130, V130_APP
 
 BUS_OPTIONS = ["-i", "--interface", "-c", "--channel", "-b", "--bitrate", "-s", "--source", "-d", "--destination", "-p",
-               "--padding", "--log", "-h", "--help"]
+               "--padding", "--fd", "--log", "-h", "--help"]
 OPTIONS = {
     "flash": BUS_OPTIONS + ["-P", "--protocol", "--stmin", "--json", "-q", "--quiet"],
     "device": BUS_OPTIONS + ["-f", "--flash", "--create", "--partitions", "--app", "--force", "--chip", "--chip-rev", "--bs",

@@ -656,7 +656,7 @@ static void a_sender_may_die_after_its_header_and_start_again(void **state)
 
 static void a_full_ring_does_not_keep_a_new_sender_out(void **state)
 {
-    enum { HALF = 60, REST = STREAM_RING_MIN - STREAM_RESERVE - HALF };
+    enum { HALF = 50, REST = STREAM_RING_MIN - STREAM_RESERVE - HALF };
     static const uint8_t first[] = { 0x10, 8 + HALF, 'O', 'T', 0, 0, 1, 0 };
     static const uint8_t second[] = { 0x10, REST, 0, 0, 0, 0, 0, 0 };
     (void)state;
