@@ -127,7 +127,7 @@ typedef enum {
     ISOTP_TX_FLOW = 4,  // N_Bs: flow control is awaited
     ISOTP_TX_AWAIT = 5, // N_As: the same, but the driver still has the last frame of the block
     ISOTP_TX_OFFER = 6, // N_As: a frame is to be sent
-    ISOTP_TX_LOST = 8,  // N_As, long over: the driver lost a frame; isotp_tick() reports it
+    ISOTP_TX_LOST = 8,  // over: the driver lost a frame; isotp_tick() reports it
 } isotp_tx_state_t;
 
 /// Invariants. IDLE exactly while no message is between BEGIN and its end. at + data_len bytes of
@@ -195,8 +195,9 @@ void isotp_init(isotp_t *tp, const isotp_cfg_t *cfg);
 /// so are malformed and unexpected ones (9.8.3).
 isotp_events_t isotp_input(isotp_t *tp, const can_frame_t *frame, usec_t now);
 
-/// What to send now, or NULL. Stays the same until isotp_taken(), isotp_sent() or another call
-/// here: if the driver has no room, do nothing and ask again later.
+/// What to send now, or NULL. If the driver has no room, do nothing and ask again later: it stays the
+/// next frame, even before a flow control that becomes due meanwhile, unless its message ends. The
+/// memory it is in is good until the next call.
 const can_frame_t *isotp_output(isotp_t *tp, usec_t now);
 
 /// The driver copied the frame that isotp_output() just returned, and will confirm it later: for
@@ -229,9 +230,9 @@ bool isotp_start_from(isotp_t *tp, isotp_source_t *source, void *ctx, uint32_t l
 /// Ends the sending without a report. What the driver has taken still leaves.
 void isotp_cancel(isotp_t *tp);
 
-/// True unless the frame, given to isotp_input() now, would carry bytes of padding that the standard
-/// leaves free (10.4.2): it is as long, and filled, as ours would be with `pad` and `pad_byte`. For
-/// those who want to be strict: ask before isotp_input().
+/// Is this frame as long as ours would be, and filled with pad_byte? The standard wants receivers
+/// not to look at padding (10.4.2), so isotp_input() does not; who is strict asks here before it, and
+/// drops the frame if not.
 bool isotp_well_padded(const isotp_t *tp, const can_frame_t *frame);
 
 /// The STmin code (9.6.5.4) for a gap of at least `us` microseconds, 127 ms at most.
