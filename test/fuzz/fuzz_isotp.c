@@ -104,7 +104,7 @@ static void frame(const watch_t *w, fuzz_bytes_t *in, can_frame_t *f)
         f->id = FUZZ_PICK(in, 1, 1, 1, 2, 0x7FF);
         f->ext = fuzz_byte(in) & 1;
         f->len = fuzz_byte(in);
-        for (size_t i = 0; i < 10 && i < CAN_DATA_MAX; i++)
+        for (size_t i = 0; i < 8; i++)
             f->data[i] = fuzz_byte(in);
         break;
     }

@@ -48,6 +48,8 @@ static struct {
     uint32_t at, len;
 } probe;
 
+// The type is isotp_source_t's.
+// cppcheck-suppress constParameter
 static bool source(void *ctx, uint32_t at, uint8_t *to, size_t len)
 {
     must(ctx == &probe, "the source got another context");
@@ -630,8 +632,8 @@ static isotp_events_t rx_tick(watch_t *w, isotp_why_t *why)
 
 static isotp_events_t tx_tick(watch_t *w, bool failed, isotp_why_t *why)
 {
-    const bool early = tx_not_shown(w) && failed && over(w, w->tx_shown, w->cfg->n_as);
-    if (!tx_runs(w) || !(early || over(w, w->tx_since, tx_limit(w)))) return ISOTP_NONE;
+    const bool sooner_than_that = tx_not_shown(w) && failed && over(w, w->tx_shown, w->cfg->n_as);
+    if (!tx_runs(w) || !(sooner_than_that || over(w, w->tx_since, tx_limit(w)))) return ISOTP_NONE;
     switch (w->tx) {
     case WATCH_TX_PAUSE: tx_enter(w, WATCH_TX_OFFER); return ISOTP_NONE;
     case WATCH_TX_FLOW: return tx_failed(w, why, ISOTP_TIMEOUT_BS);
