@@ -40,8 +40,7 @@ static void handle(end_t *e, end_t *peer, isotp_events_t ev)
     const isotp_rx_t *rx = &e->w.tp.rx;
     // After a message was given up, a flow control still on its way is taken for one of the next: then
     // consecutive frames are ignored, and 16 of them are none to the sequence number.
-    const bool clean =
-        !e->wire.faulty && !peer->wire.faulty && e->given_up + peer->given_up == 0;
+    const bool clean = !e->wire.faulty && !peer->wire.faulty && e->given_up + peer->given_up == 0;
     if (ev & ISOTP_RX_FAILED) e->given_up++;
     if (ev & ISOTP_RX_BEGIN) {
         e->received = 0;
