@@ -111,7 +111,8 @@ static void deadline(const watch_t *w)
     const usec_t due = isotp_deadline(&w->tp);
     const usec_t rx = rx_runs(w) ? w->rx_since + rx_limit(w) : USEC_NEVER;
     const usec_t tx = tx_runs(w) ? w->tx_since + tx_limit(w) : USEC_NEVER;
-    const bool at_most = w->tx == WATCH_TX_LOST || tx_not_shown(w);
+    const bool past = sooner(rx, tx) < w->ticked; // then it only matters that it is
+    const bool at_most = w->tx == WATCH_TX_LOST || tx_not_shown(w) || past;
     switch (punctuality(w)) {
     case LOST_COUNT: must(due != USEC_NEVER, "no deadline"); break;
     case LATE: must(due <= sooner(rx, tx), "too late a deadline"); break;
