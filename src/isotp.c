@@ -395,6 +395,7 @@ static NOINLINE void flow_control_taken(isotp_t *tp)
     isotp_rx_t *rx = &tp->rx;
     unshow_flow_control(tp);
     tp->fc = FC_NONE;
+    if (rx->state == ISOTP_RX_IDLE) rx->limit = NO_LIMIT; // after an OVFLW
     if (rx->state != ISOTP_RX_CTS) return;
     rx->state = ISOTP_RX_GO;
     rx->at += rx->data_len - rx->cf_len; // as if the frame before had been a full one
@@ -499,7 +500,9 @@ isotp_events_t isotp_sent(isotp_t *tp, usec_t now)
 
 void isotp_lost(isotp_t *tp)
 {
-    if (tp->flight != 0 && tp->tx.state != ISOTP_TX_IDLE && tp->tx.state != ISOTP_TX_FLOW) {
+    // Of this message, not only of one that was cancelled: its frames are the youngest.
+    const bool some = tp->flight != 0 && tp->tx.at != 0;
+    if (some && tp->tx.state != ISOTP_TX_IDLE && tp->tx.state != ISOTP_TX_FLOW) {
         isotp_cancel(tp); // the peer will miss what was lost: the rest would be for nothing
         tx_enter(tp, ISOTP_TX_LOST, 0);
     }
@@ -586,8 +589,9 @@ static bool tx_unasked(const isotp_t *tp)
 // In 64 bits: at most half an hour from the last isotp_tick(). If that was long ago, in the past.
 static usec_t end_of(const isotp_t *tp, uint32_t since, uint32_t limit)
 {
+    const uint32_t left = since + limit - (uint32_t)tp->now;
     if (limit == NO_LIMIT) return USEC_NEVER;
-    return tp->now + (usec_t)(int32_t)(since + limit - (uint32_t)tp->now);
+    return (left <= INT32_MAX) ? tp->now + left : 0;
 }
 
 usec_t isotp_deadline(const isotp_t *tp)

@@ -16,14 +16,6 @@ static void must(bool right, const char *what)
     if (!right) watch_fail(what);
 }
 
-// Faults of the core that are known are forgiven, unless KNOWN_FAULTS is set. Each place tells which.
-static bool forgives(void)
-{
-    static int answer = -1;
-    if (answer < 0) answer = getenv("KNOWN_FAULTS") == NULL;
-    return answer;
-}
-
 static bool over(const watch_t *w, usec_t since, uint32_t limit)
 {
     return (int32_t)(uint32_t)(w->now - since) >= (int32_t)limit;
@@ -77,10 +69,7 @@ static uint32_t tx_limit(const watch_t *w)
 }
 
 // Does a clock run? It starts again when the frame is shown that it waits for.
-static bool rx_runs(const watch_t *w)
-{
-    return w->rx != WATCH_RX_IDLE || w->fc[0] != 0 || w->rx_haunted;
-}
+static bool rx_runs(const watch_t *w) { return w->rx != WATCH_RX_IDLE || w->fc[0] != 0; }
 
 // N_As of a message's first frame only since it was shown, or could not be for want of room: so
 // long nobody waits for it.
@@ -122,14 +111,11 @@ static void deadline(const watch_t *w)
     const usec_t due = isotp_deadline(&w->tp);
     const usec_t rx = rx_runs(w) ? w->rx_since + rx_limit(w) : USEC_NEVER;
     const usec_t tx = tx_runs(w) ? w->tx_since + tx_limit(w) : USEC_NEVER;
-    const bool at_most = w->tx == WATCH_TX_LOST || tx_not_shown(w);
+    const bool past = sooner(rx, tx) < w->ticked; // then it only matters that it is
+    const bool at_most = w->tx == WATCH_TX_LOST || tx_not_shown(w) || past;
     switch (punctuality(w)) {
     case LOST_COUNT: must(due != USEC_NEVER, "no deadline"); break;
-    case LATE:
-        // Fault: if the last tick was in the first half hour, this one may be near 2^64.
-        must(due <= sooner(rx, tx) || (forgives() && w->ticked <= INT32_MAX),
-             "too late a deadline");
-        break;
+    case LATE: must(due <= sooner(rx, tx), "too late a deadline"); break;
     case IN_TIME:
         must(at_most ? due <= sooner(rx, tx) : due == sooner(rx, tx), "another deadline");
         break;
@@ -209,7 +195,6 @@ static void rx_say(watch_t *w, uint8_t status, uint8_t block_size, uint8_t stmin
 static void rx_end(watch_t *w)
 {
     w->rx = WATCH_RX_IDLE;
-    w->rx_haunted = false;
     rx_say(w, 0, 0, 0);
 }
 
@@ -510,8 +495,6 @@ const can_frame_t *watch_output(watch_t *w)
 static void commit(watch_t *w)
 {
     if (w->offered == WATCH_FC) {
-        // Fault: N_Ar goes on when an OVFLW has left.
-        w->rx_haunted = forgives() && w->fc[0] == OVFLW;
         rx_say(w, 0, 0, 0);
         if (w->rx == WATCH_RX_CTS) w->rx = WATCH_RX_GO;
     } else {
@@ -587,9 +570,7 @@ isotp_events_t watch_sent(watch_t *w)
 
 void watch_lost(watch_t *w)
 {
-    // Fault: frames of a message that was cancelled are taken for those of the present one.
-    const bool some = w->mine > 0 || (forgives() && w->messages != 0);
-    if (some && w->tx != WATCH_TX_IDLE && w->tx != WATCH_TX_FLOW) {
+    if (w->mine > 0 && w->tx != WATCH_TX_IDLE && w->tx != WATCH_TX_FLOW) {
         tx_enter(w, WATCH_TX_LOST);
         if (w->offered == WATCH_MESSAGE) w->offered = WATCH_NOTHING;
     }

@@ -61,8 +61,7 @@ typedef struct {
     uint8_t rx_sn, rx_waits;
     bool rx_first; // nothing but the First Frame came yet
     bool rx_fd;
-    bool rx_haunted; // a clock goes on that should not
-    uint8_t fc[3];   // the flow control to be sent; 0: none
+    uint8_t fc[3]; // the flow control to be sent; 0: none
 
     watch_tx_state_t tx;
     usec_t tx_since, tx_shown; // tx_shown: when a frame was shown last
