@@ -24,7 +24,7 @@ _Noreturn void assert_fail(const char *what, const char *file, int line); // the
 // --- Build options: all files of one program must agree on them ---
 
 /// ISOTP_CLASSIC_ONLY: no CAN FD. Frames have room for 8 bytes instead of 64, and isotp lacks what
-/// FD needs. ISOTP_SMALL: a sixth less code in isotp, twice the instructions a frame.
+/// FD needs. ISOTP_SMALL: a fifth less code in isotp, twice the instructions a frame.
 #ifdef ISOTP_CLASSIC_ONLY
 enum { CAN_HAS_FD = 0, CAN_DATA_MAX = 8 };
 #else

@@ -29,7 +29,7 @@ enum { PCI_SF = 0x00, PCI_FF = 0x10, PCI_CF = 0x20, PCI_FC = 0x30, PCI_RESERVED 
 enum { FC_NONE = 0, FC_CTS = PCI_FC, FC_WAIT = PCI_FC + 1, FC_OVFLW = PCI_FC + 2 }; // (9.6.5.1)
 enum { PCI_NONE = ISOTP_QUICK << 8 };                         // no PCI byte has this bit
 enum { OFFER_NONE, OFFER_FC, OFFER_MESSAGE, OFFER_ORDINARY }; // in this order
-#define NO_LIMIT UINT32_C(0x40000000)
+#define NO_LIMIT UINT32_C(0x40000000) // of a clock that does not run: longer than any may be
 enum { CLASSIC_LEN = 8, ORDINARY_LEN = 7, FF_ESCAPE_MIN = 4096, FC_LEN = 3 };
 
 // The length of a frame that has to hold `len` bytes (10.4.2).
@@ -58,6 +58,8 @@ uint8_t isotp_stmin(uint32_t us)
     return (us < 127000) ? (uint8_t)((us + 999) / 1000) : 127;
 }
 
+static uint32_t next_pci(uint32_t pci) { return (pci + 1) & (PCI_CF | 0x0F); }
+
 // Takes the ordinary frames off those left in the block: `full` ones come before the last of the
 // message. 0 left: the block has no end.
 static uint32_t run_of(uint32_t *left, uint32_t full)
@@ -83,12 +85,11 @@ static void set_fd(isotp_t *tp, bool fd)
     tp->out.brs = fd && tp->cfg->brs;
 }
 
-// What isotp_output() shows is no longer a flow control; ordinary frames expect to find their form.
+// What isotp_output() shows is no longer a flow control: the next frames expect to find their form.
 static void unshow_flow_control(isotp_t *tp)
 {
     tp->offer = OFFER_NONE;
-    if (!ISOTP_QUICK) return;
-    tp->out.len = CLASSIC_LEN;
+    if (ISOTP_QUICK) tp->out.len = CLASSIC_LEN;
     set_fd(tp, true);
 }
 
@@ -119,6 +120,9 @@ static void rx_hold(isotp_t *tp)
     tp->rx.waits = tp->cfg->wft_max;
     rx_enter(tp, ISOTP_RX_HELD, tp->cfg->n_br);
 }
+
+// Bytes of the message that have not come yet.
+static uint32_t rx_rest(const isotp_rx_t *rx) { return rx->len - rx->at - rx->data_len; }
 
 // Single and First Frame. p: the frame from its PCI on, len bytes.
 static NOINLINE isotp_events_t on_beginning(isotp_t *tp, const uint8_t *p, uint32_t len)
@@ -166,7 +170,7 @@ static NOINLINE isotp_events_t on_beginning(isotp_t *tp, const uint8_t *p, uint3
 
 static void rx_append(isotp_rx_t *rx, const uint8_t *p)
 {
-    rx->pci = (rx->pci + 1) & (PCI_CF | 0x0F);
+    rx->pci = next_pci(rx->pci);
     rx->at += rx->cf_len;
     rx->data = p + 1;
 }
@@ -175,7 +179,7 @@ static NOINLINE isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uin
 {
     isotp_rx_t *rx = &tp->rx;
     if (rx->state < ISOTP_RX_CF) return ISOTP_NONE;
-    const uint32_t rest = rx->len - rx->at - rx->data_len;
+    const uint32_t rest = rx_rest(rx);
     uint32_t data_len = rx->cf_len;
     if (CAN_HAS_FD && len - 1 > data_len) return ISOTP_NONE;
     if (data_len > rest) data_len = rest;
@@ -199,10 +203,7 @@ static NOINLINE isotp_events_t on_consecutive(isotp_t *tp, const uint8_t *p, uin
 
 static bool rx_owes(const isotp_t *tp) { return (unsigned)tp->rx.state - ISOTP_RX_HELD <= 1; }
 
-uint32_t isotp_wanted(const isotp_t *tp)
-{
-    return rx_owes(tp) ? tp->rx.len - tp->rx.at - tp->rx.data_len : 0;
-}
+uint32_t isotp_wanted(const isotp_t *tp) { return rx_owes(tp) ? rx_rest(&tp->rx) : 0; }
 
 void isotp_proceed(isotp_t *tp, uint8_t block_size, uint8_t stmin, usec_t now)
 {
@@ -351,7 +352,6 @@ static NOINLINE const can_frame_t *show_message(isotp_t *tp, usec_t now)
     else if (!tx->source(tx->ctx, tx->at, p + header, len))
         return NULL;
     tx->since = (uint32_t)now;
-    set_fd(tp, true);
     return show(tp, OFFER_MESSAGE, header + len);
 }
 
@@ -413,7 +413,7 @@ static NOINLINE void message_frame_taken(isotp_t *tp)
     }
     tp->offer = OFFER_NONE;
     tx->at += tx->piece;
-    tx->pci = (tx->pci + 1) & (PCI_CF | 0x0F);
+    tx->pci = next_pci(tx->pci);
     if (tx->at == tx->len)
         tx->state = ISOTP_TX_DRAIN;
     else if (tx->left == 0 && (!ISOTP_QUICK || tx->run == 0))
@@ -448,7 +448,7 @@ static isotp_events_t flow_control_left(isotp_t *tp)
     }
     rx_enter(tp, ISOTP_RX_CF, tp->cfg->n_cr);
     if (!ISOTP_QUICK || tp->head != 0) return ISOTP_NONE;
-    rx->run = run_of(&rx->left, (rx->len - rx->at - rx->data_len - 1) / rx->cf_len);
+    rx->run = run_of(&rx->left, (rx_rest(rx) - 1) / rx->cf_len);
     if (rx->run != 0) rx->pci &= ~(uint32_t)PCI_NONE;
     return ISOTP_NONE;
 }
@@ -490,7 +490,7 @@ isotp_events_t isotp_sent(isotp_t *tp, usec_t now)
     if (!ISOTP_QUICK || tp->offer != OFFER_ORDINARY || tp->count != 0) return sent_other(tp, now);
     tp->offer = OFFER_NONE;
     tx->at += ORDINARY_LEN;
-    tx->pci = (tx->pci + 1) & (PCI_CF | 0x0F);
+    tx->pci = next_pci(tx->pci);
     if (--tx->run == 0 && tx->left == 0) {
         tp->clock = (uint32_t)now;
         tx_enter(tp, ISOTP_TX_FLOW, tp->cfg->n_bs);
@@ -518,9 +518,7 @@ bool isotp_well_padded(const isotp_t *tp, const can_frame_t *f)
     uint32_t used = f->len - tp->head; // a First Frame is full
     switch (p[0] & 0xF0) {
     case PCI_SF: used = (f->len > CLASSIC_LEN) ? p[1] + 2u : p[0] + 1u; break;
-    case PCI_CF:
-        used = 1 + (uint32_t)smaller(tp->rx.cf_len, tp->rx.len - tp->rx.at - tp->rx.data_len);
-        break;
+    case PCI_CF: used = 1 + (uint32_t)smaller(tp->rx.cf_len, rx_rest(&tp->rx)); break;
     case PCI_FC: used = FC_LEN; break;
     default: break;
     }
