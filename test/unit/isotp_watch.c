@@ -4,8 +4,6 @@
 // Clauses as in isotp.h. Time differences are taken modulo 2^32, as the header says.
 #include "isotp_watch.h"
 
-#include <stdlib.h>
-
 enum { SF = 0, FF = 1, CF = 2, FC = 3 };
 enum { CTS = 0x30, WAIT = 0x31, OVFLW = 0x32 };
 

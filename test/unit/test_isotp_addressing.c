@@ -56,6 +56,7 @@ static void listens_to_its_own_identifier_only(void **state)
                "2 > 7E0# 01 11  ; CAN FD\n"
                "3 > 7E8 01 11   ; our own\n");
 }
+
 static void speaks_29_bit_identifiers(void **state)
 {
     static const isotp_cfg_t cfg = {
@@ -76,6 +77,7 @@ static void speaks_29_bit_identifiers(void **state)
                "1 > 21 07 08\n"
                "1 ! END\n");
 }
+
 static void no_kind_of_frame_is_taken_from_another_identifier(void **state)
 {
     (void)state;
@@ -471,6 +473,7 @@ static void pads_when_asked(void **state)
                "4 > 21 00 00\n"
                "4 ! END\n");
 }
+
 static void pads_behind_an_address_too(void **state)
 {
     isotp_cfg_t cfg = extended;

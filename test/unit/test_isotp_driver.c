@@ -9,16 +9,7 @@
 #include <cmocka.h>
 
 static const isotp_cfg_t plain = CFG(.wft_max = 3);
-
-// Each limit another one: the wrong clock is never right by chance.
-static const isotp_cfg_t apart = { .tx_id = 0x7E8,
-                                   .rx_id = 0x7E0,
-                                   .wft_max = 1,
-                                   .n_as = 110 * USEC_MS,
-                                   .n_ar = 120 * USEC_MS,
-                                   .n_bs = 130 * USEC_MS,
-                                   .n_cr = 140 * USEC_MS,
-                                   .n_br = 50 * USEC_MS };
+static const isotp_cfg_t apart = CFG_APART;
 
 static void sent_means_confirmed(void **state)
 {
@@ -34,6 +25,7 @@ static void sent_means_confirmed(void **state)
                "21 < 02 00 01\n"
                "41 ! SENT\n");
 }
+
 static void keeps_the_driver_busy_when_no_gap_is_asked_for(void **state)
 {
     (void)state;
@@ -53,6 +45,7 @@ static void keeps_the_driver_busy_when_no_gap_is_asked_for(void **state)
                "3   < 29 3E 3F 40 41 42 43 44\n"
                "4   ! SENT\n");
 }
+
 static void confirmations_are_counted_to_the_right_direction(void **state)
 {
     (void)state;
@@ -155,6 +148,7 @@ static void a_confirmation_that_belongs_to_no_frame_is_ignored(void **state)
                "1 ! SENT\n"
                "2 * stray\n");
 }
+
 static void a_driver_reset_does_not_leave_the_message_hanging(void **state)
 {
     (void)state;
@@ -168,6 +162,7 @@ static void a_driver_reset_does_not_leave_the_message_hanging(void **state)
                "1001 < 02 00 01\n"
                "1011 ! SENT\n");
 }
+
 static void a_driver_reset_in_the_middle_of_a_message_ends_it(void **state)
 {
     (void)state;
@@ -187,6 +182,7 @@ static void a_driver_reset_in_the_middle_of_a_message_ends_it(void **state)
                "15  * lost                      ; the rest would be for nothing, and SENT a lie\n"
                "15  ! TX_FAILED TIMEOUT_A\n");
 }
+
 static void a_driver_reset_ends_each_state_in_which_it_had_a_frame(void **state)
 {
     (void)state;

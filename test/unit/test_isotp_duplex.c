@@ -17,6 +17,7 @@ static void ignores_consecutive_frames_out_of_the_blue(void **state)
                "0 > 21 01 02 03\n"
                "1 > 20 01 02 03\n");
 }
+
 static void ignores_a_flow_control_that_is_not_awaited(void **state)
 {
     (void)state;
@@ -31,6 +32,7 @@ static void ignores_a_flow_control_that_is_not_awaited(void **state)
                "12 < 22 0D 0E 0F 10 11 12 13\n"
                "12 ! SENT\n");
 }
+
 static void a_single_frame_replaces_a_message_in_progress(void **state)
 {
     (void)state;
@@ -44,6 +46,7 @@ static void a_single_frame_replaces_a_message_in_progress(void **state)
                "1 ! END\n"
                "2 > 21 00 00 00 00 00 00 00\n");
 }
+
 static void a_first_frame_replaces_a_message_in_progress(void **state)
 {
     (void)state;
@@ -59,6 +62,7 @@ static void a_first_frame_replaces_a_message_in_progress(void **state)
                "2 ! END\n");
     assert_memory_equal(transcript_data, "\x01\x02\x03\x04\x05\x06\x07\x08", 8);
 }
+
 static void malformed_frames_do_not_disturb_a_message(void **state)
 {
     (void)state;
@@ -73,6 +77,7 @@ static void malformed_frames_do_not_disturb_a_message(void **state)
                "5 > 21 00 00 00 00\n"
                "5 ! END\n");
 }
+
 static void a_first_frame_replaces_one_that_is_held_back(void **state)
 {
     (void)state;
@@ -87,6 +92,7 @@ static void a_first_frame_replaces_one_that_is_held_back(void **state)
                "1400 * refuse\n"
                "1400 < 32 00 00\n");
 }
+
 static void a_frame_that_was_shown_to_the_driver_stays_the_next_one(void **state)
 {
     (void)state;
@@ -102,6 +108,7 @@ static void a_frame_that_was_shown_to_the_driver_stays_the_next_one(void **state
                "11 > 21 00 00\n"
                "11 ! END\n");
 }
+
 static void our_flow_control_goes_before_our_data(void **state)
 {
     (void)state;
@@ -117,6 +124,7 @@ static void our_flow_control_goes_before_our_data(void **state)
                "11 > 21 00 00\n"
                "11 ! END\n");
 }
+
 static void sends_and_receives_at_the_same_time(void **state)
 {
     (void)state;
@@ -137,6 +145,7 @@ static void sends_and_receives_at_the_same_time(void **state)
                "5 < 22 0D 0E 0F 10 11 12 13\n"
                "5 ! SENT\n");
 }
+
 static void a_flow_control_that_is_withdrawn_leaves_our_frames_as_they_were(void **state)
 {
     (void)state;

@@ -43,6 +43,7 @@ static void stops_at_an_overflow(void **state)
                "1 > 32 00 00\n"
                "1 ! TX_FAILED BUFFER_OVFLW\n");
 }
+
 static void stops_at_a_reserved_flow_status(void **state)
 {
     (void)state;
@@ -56,6 +57,7 @@ static void stops_at_a_reserved_flow_status(void **state)
                "3 > 3F 00 00\n"
                "3 ! TX_FAILED INVALID_FS\n");
 }
+
 static void stops_at_each_reserved_flow_status(void **state)
 {
     (void)state;
@@ -120,6 +122,7 @@ static void refuses_with_overflow_right_after_the_first_frame(void **state)
                "3 < 32 00 00\n"
                "4 > 21 00 00 00 00 00 00 00\n");
 }
+
 static void refuses_silently_later_in_the_message(void **state)
 {
     (void)state;
@@ -134,6 +137,7 @@ static void refuses_silently_later_in_the_message(void **state)
                "4 * refuse                     ; nothing to refuse any more\n"
                "5 > 22 00 00 00 00 00 00 00\n");
 }
+
 static void forgets_an_overflow_that_cannot_leave(void **state)
 {
     (void)state;
@@ -145,6 +149,7 @@ static void forgets_an_overflow_that_cannot_leave(void **state)
                "1    * refuse\n"
                "1500 * driver on\n");
 }
+
 static void an_overflow_takes_the_place_of_a_wait(void **state)
 {
     (void)state;
@@ -217,6 +222,7 @@ static void ignores_a_flow_control_that_is_too_short(void **state)
                "2    > 32\n"
                "1000 ! TX_FAILED TIMEOUT_BS\n");
 }
+
 static void a_flow_control_may_be_longer_than_3_bytes(void **state)
 {
     (void)state;
@@ -264,6 +270,7 @@ static void asks_again_after_each_block_but_not_after_the_message(void **state)
                "4 > 24 00 00 00 00 00 00 00\n"
                "4 ! END\n");
 }
+
 static void no_limit_means_no_flow_control_in_between(void **state)
 {
     (void)state;
@@ -273,6 +280,7 @@ static void no_limit_means_no_flow_control_in_between(void **state)
     transcript_add("585 > 29 00\n585 ! END\n");
     transcript_added(&plain);
 }
+
 static void no_limit_means_that_no_flow_control_is_awaited(void **state)
 {
     (void)state;
@@ -282,6 +290,7 @@ static void no_limit_means_that_no_flow_control_is_awaited(void **state)
     transcript_add("0 < 29 FE\n0 ! SENT\n");
     transcript_added(&plain);
 }
+
 static void asks_for_permission_after_each_block(void **state)
 {
     (void)state;
@@ -297,26 +306,27 @@ static void asks_for_permission_after_each_block(void **state)
                "20 < 24 1B 1C 1D 1E 1F 20 21\n"
                "20 ! SENT\n");
 }
-static void permits_exactly_as_many_frames_as_the_block_has(void **state)
+// Messages that end in, with, and before the last frame of a block.
+static void blocks_of_each_size(bool receiving)
 {
     static const unsigned sizes[] = { 1, 2, 3, 7, 8, 15, 16, 17, 127, 128, 254, 255 };
-    (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        blocks(2 * sizes[i] + 1, sizes[i], true);
-        blocks(2 * sizes[i], sizes[i], true);
-        if (sizes[i] > 1) blocks(sizes[i] - 1, sizes[i], true);
+        blocks(2 * sizes[i] + 1, sizes[i], receiving);
+        blocks(2 * sizes[i], sizes[i], receiving);
+        if (sizes[i] > 1) blocks(sizes[i] - 1, sizes[i], receiving);
     }
+}
+
+static void permits_exactly_as_many_frames_as_the_block_has(void **state)
+{
+    (void)state;
+    blocks_of_each_size(true);
 }
 
 static void sends_exactly_as_many_frames_as_the_block_has(void **state)
 {
-    static const unsigned sizes[] = { 1, 2, 3, 7, 8, 15, 16, 17, 127, 128, 254, 255 };
     (void)state;
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        blocks(2 * sizes[i] + 1, sizes[i], false);
-        blocks(2 * sizes[i], sizes[i], false);
-        if (sizes[i] > 1) blocks(sizes[i] - 1, sizes[i], false);
-    }
+    blocks_of_each_size(false);
 }
 
 static void one_byte_may_be_a_block_of_its_own(void **state)
@@ -422,6 +432,7 @@ static void keeps_the_gap_the_receiver_asked_for(void **state)
                "22 < 23 14 15 16 17 18 19 1A\n"
                "22 ! SENT\n");
 }
+
 static void the_gap_starts_when_the_frame_has_left(void **state)
 {
     (void)state;
@@ -434,6 +445,7 @@ static void the_gap_starts_when_the_frame_has_left(void **state)
                "2.55 < 22 0D 0E 0F 10 11 12 13\n"
                "2.8  ! SENT\n");
 }
+
 static void understands_every_stmin(void **state)
 {
     // Reserved codes mean 127 ms (9.6.5.5), not 0: peers send at full speed.
@@ -478,6 +490,7 @@ static void keeps_its_own_gap_when_that_is_larger(void **state)
                "3 < 22 0D 0E 0F 10 11 12 13\n"
                "3 ! SENT\n");
 }
+
 static void keeps_the_gap_of_the_receiver_when_ours_is_smaller(void **state)
 {
     static const isotp_cfg_t cfg = CFG(.min_gap = 3 * USEC_MS);

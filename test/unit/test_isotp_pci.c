@@ -21,6 +21,7 @@ static void delivers_a_single_frame(void **state)
                "5 ! END\n");
     assert_memory_equal(transcript_data, "\x22\xF1\x90", 3);
 }
+
 static void ignores_the_padding_of_a_single_frame(void **state)
 {
     (void)state;
@@ -32,6 +33,7 @@ static void ignores_the_padding_of_a_single_frame(void **state)
                "1 ! BEGIN 7\n"
                "1 ! END\n");
 }
+
 static void ignores_malformed_single_frames(void **state)
 {
     (void)state;
@@ -42,6 +44,7 @@ static void ignores_malformed_single_frames(void **state)
                "3 > 08 01 02 03 04 05 06 07    ; longer than any classic frame\n"
                "4 > 0F 01 02 03 04 05 06 07\n");
 }
+
 static void sends_a_single_frame(void **state)
 {
     (void)state;
@@ -53,6 +56,7 @@ static void sends_a_single_frame(void **state)
                "4 < 01 00\n"
                "4 ! SENT\n");
 }
+
 static void a_single_frame_carries_1_to_7_bytes(void **state)
 {
     (void)state;
@@ -112,6 +116,7 @@ static void ignores_reserved_frame_types(void **state)
                "1 > 80 01 02\n"
                "2 > F0 01 02\n");
 }
+
 static void ignores_each_reserved_frame_type_in_each_state(void **state)
 {
     (void)state;
@@ -139,6 +144,7 @@ static void receives_a_segmented_message(void **state)
                "5 ! END\n");
     assert_memory_equal(transcript_data, "\x22\xF1\x90\x00\x01\x02\x03\x04\x05\x06", 10);
 }
+
 static void ignores_malformed_first_frames(void **state)
 {
     (void)state;
@@ -149,6 +155,7 @@ static void ignores_malformed_first_frames(void **state)
                "3 > 10 00 00 00 00 14 01 02\n"
                "4 > 10 00 00 00 00 00 01 02\n");
 }
+
 static void ignores_a_first_frame_of_fewer_than_8_bytes(void **state)
 {
     (void)state;
@@ -209,6 +216,7 @@ static void sends_the_longest_short_and_the_shortest_long_length(void **state)
                "2001 < 21 02 03 04 05 06 07 08\n"
                "3001 ! TX_FAILED TIMEOUT_BS\n");
 }
+
 static void a_first_frame_with_an_escape_is_for_4096_bytes_at_least(void **state)
 {
     (void)state;
@@ -241,6 +249,7 @@ static void takes_messages_longer_than_4095_bytes(void **state)
                "1001 ! RX_FAILED TIMEOUT_CR\n");
     assert_memory_equal(transcript_data, "\x01\x02\x03\x04\x05\x06\x07\x08\x09", 9);
 }
+
 static void counts_a_length_of_32_bits_without_overflow(void **state)
 {
     (void)state;
@@ -251,6 +260,7 @@ static void counts_a_length_of_32_bits_without_overflow(void **state)
                "1 > 21 03 04 05 06 07 08 09\n"
                "1001 ! RX_FAILED TIMEOUT_CR\n");
 }
+
 static void begins_a_message_of_up_to_2_32_minus_1_bytes(void **state)
 {
     static const struct {
@@ -282,6 +292,7 @@ static void sends_a_segmented_message(void **state)
                "7 < 23 14\n"
                "7 ! SENT\n");
 }
+
 static void a_consecutive_frame_that_is_too_short_does_not_count(void **state)
 {
     (void)state;
@@ -294,6 +305,7 @@ static void a_consecutive_frame_that_is_too_short_does_not_count(void **state)
                "3 > 22 01 02 03 04 05 06        ; 20 = 6 + 7 + 7\n"
                "1002 ! RX_FAILED TIMEOUT_CR\n");
 }
+
 static void takes_a_padded_last_frame(void **state)
 {
     (void)state;
@@ -305,6 +317,7 @@ static void takes_a_padded_last_frame(void **state)
                "1 ! END\n");
     assert_int_equal(transcript_len, 8);
 }
+
 static void the_last_consecutive_frame_has_any_length_from_its_data_on(void **state)
 {
     (void)state;
@@ -343,6 +356,7 @@ static void wraps_the_sequence_number_from_15_to_0(void **state)
     transcript_add("17 > 21 00 00\n17 ! END\n");
     transcript_added(&plain);
 }
+
 static void the_sequence_number_sent_begins_with_1_and_wraps_from_15_to_0(void **state)
 {
     (void)state;
@@ -422,6 +436,7 @@ static void gives_a_message_up_when_a_frame_is_lost_or_repeated(void **state)
                "5 > 21 00 00 00 00 00 00 00\n"
                "5 ! RX_FAILED WRONG_SN\n");
 }
+
 static void a_new_message_counts_from_1_again(void **state)
 {
     (void)state;

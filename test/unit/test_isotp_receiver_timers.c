@@ -9,16 +9,7 @@
 #include <cmocka.h>
 
 static const isotp_cfg_t plain = CFG(.wft_max = 3);
-
-// Each limit another one: the wrong clock is never right by chance.
-static const isotp_cfg_t apart = { .tx_id = 0x7E8,
-                                   .rx_id = 0x7E0,
-                                   .wft_max = 1,
-                                   .n_as = 110 * USEC_MS,
-                                   .n_ar = 120 * USEC_MS,
-                                   .n_bs = 130 * USEC_MS,
-                                   .n_cr = 140 * USEC_MS,
-                                   .n_br = 50 * USEC_MS };
+static const isotp_cfg_t apart = CFG_APART;
 
 // --- N_Ar, N_Br ---
 
@@ -39,6 +30,7 @@ static void reports_n_timeout_a_when_the_flow_control_cannot_leave(void **state)
                "0    < 30 00 00\n"
                "1000 ! RX_FAILED TIMEOUT_A\n");
 }
+
 static void a_refused_flow_control_is_sent_when_the_driver_has_room(void **state)
 {
     (void)state;
@@ -51,6 +43,7 @@ static void a_refused_flow_control_is_sent_when_the_driver_has_room(void **state
                "401 > 21 00 00 00 00\n"
                "401 ! END\n");
 }
+
 static void n_ar_limits_each_flow_control(void **state)
 {
     (void)state;
@@ -204,6 +197,7 @@ static void gives_up_when_the_next_frame_is_late(void **state)
                "1999 ! RX_FAILED TIMEOUT_CR\n"
                "2000 > 22 00 00 00 00 00 00 00  ; too late\n");
 }
+
 static void n_cr_starts_when_the_flow_control_has_left(void **state)
 {
     (void)state;
@@ -214,6 +208,7 @@ static void n_cr_starts_when_the_flow_control_has_left(void **state)
                "0    < 30 00 00\n"
                "1300 ! RX_FAILED TIMEOUT_CR\n");
 }
+
 static void n_cr_starts_when_each_flow_control_has_left(void **state)
 {
     (void)state;
@@ -305,6 +300,7 @@ static void takes_a_frame_that_overtakes_the_confirmation(void **state)
                "2.5  > 22 00 00\n"
                "2.5  ! END\n");
 }
+
 static void a_whole_block_may_overtake_the_confirmation(void **state)
 {
     (void)state;

@@ -83,6 +83,7 @@ static void refuses_a_second_message_while_the_first_is_under_way(void **state)
                "1    ! busy\n"
                "1000 ! TX_FAILED TIMEOUT_BS\n");
 }
+
 static void a_message_is_refused_until_the_one_before_was_reported(void **state)
 {
     (void)state;

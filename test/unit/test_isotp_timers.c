@@ -9,16 +9,7 @@
 #include <cmocka.h>
 
 static const isotp_cfg_t plain = CFG(.wft_max = 3);
-
-// Each limit another one: the wrong clock is never right by chance.
-static const isotp_cfg_t apart = { .tx_id = 0x7E8,
-                                   .rx_id = 0x7E0,
-                                   .wft_max = 1,
-                                   .n_as = 110 * USEC_MS,
-                                   .n_ar = 120 * USEC_MS,
-                                   .n_bs = 130 * USEC_MS,
-                                   .n_cr = 140 * USEC_MS,
-                                   .n_br = 50 * USEC_MS };
+static const isotp_cfg_t apart = CFG_APART;
 
 // --- N_As ---
 
@@ -37,6 +28,7 @@ static void gives_up_when_a_frame_cannot_leave_within_n_as(void **state)
                "0    < 03 00 01 02\n"
                "1000 ! TX_FAILED TIMEOUT_A\n");
 }
+
 static void n_as_limits_a_single_frame(void **state)
 {
     (void)state;
@@ -185,6 +177,7 @@ static void a_flow_control_does_not_answer_a_frame_that_never_left(void **state)
                "1    > 30 00 00\n"
                "1000 ! TX_FAILED TIMEOUT_A\n");
 }
+
 static void a_refused_frame_is_not_lost(void **state)
 {
     (void)state;
@@ -212,6 +205,7 @@ static void waits_for_the_flow_control_at_most_n_bs(void **state)
                "1000 ! TX_FAILED TIMEOUT_BS\n"
                "1001 > 30 00 00                 ; too late\n");
 }
+
 static void n_bs_starts_when_the_first_frame_has_left(void **state)
 {
     (void)state;
@@ -221,6 +215,7 @@ static void n_bs_starts_when_the_first_frame_has_left(void **state)
                "0    < 10 14 00 01 02 03 04 05\n"
                "1600 ! TX_FAILED TIMEOUT_BS\n");
 }
+
 static void n_bs_starts_when_the_last_frame_of_a_block_has_left(void **state)
 {
     (void)state;
@@ -287,6 +282,7 @@ static void takes_a_flow_control_that_overtakes_the_confirmation(void **state)
                "1   < 21 06 07 08 09\n"
                "3   ! SENT\n");
 }
+
 static void a_late_confirmation_does_not_delay_the_first_frame(void **state)
 {
     (void)state;
@@ -300,6 +296,7 @@ static void a_late_confirmation_does_not_delay_the_first_frame(void **state)
                "6 < 21 06 07 08 09\n"
                "11 ! SENT\n");
 }
+
 static void n_bs_starts_when_the_last_frame_has_left_not_when_it_could(void **state)
 {
     (void)state;

@@ -25,6 +25,7 @@ static void says_wait_until_the_sink_is_ready(void **state)
                "1501 > 21 00 00 00 00\n"
                "1501 ! END\n");
 }
+
 static void gives_the_message_up_after_n_wftmax_waits(void **state)
 {
     (void)state;
@@ -38,6 +39,7 @@ static void gives_the_message_up_after_n_wftmax_waits(void **state)
                "2800 ! RX_FAILED WFT_OVRN\n"
                "2900 * proceed 0               ; too late: nothing is sent\n");
 }
+
 static void counts_waits_anew_in_each_block(void **state)
 {
     (void)state;
@@ -58,6 +60,7 @@ static void counts_waits_anew_in_each_block(void **state)
                "4103 > 22 00 00 00 00 00 00 00\n"
                "4103 ! END\n");
 }
+
 static void never_waits_when_n_wftmax_is_0(void **state)
 {
     static const isotp_cfg_t cfg = CFG(.wft_max = 0);
@@ -68,6 +71,7 @@ static void never_waits_when_n_wftmax_is_0(void **state)
                "0   ! BEGIN 10\n"
                "700 ! RX_FAILED WFT_OVRN\n");
 }
+
 static void says_wait_as_often_as_n_wftmax_allows(void **state)
 {
     (void)state;
@@ -157,6 +161,7 @@ static void the_wait_interval_starts_when_the_wait_has_left(void **state)
                "1550 * refuse\n"
                "1550 < 32 00 00\n");
 }
+
 static void each_wait_starts_n_bs_anew(void **state)
 {
     (void)state;
@@ -174,6 +179,7 @@ static void each_wait_starts_n_bs_anew(void **state)
                "900  > 31 00 00\n"
                "1900 ! TX_FAILED TIMEOUT_BS\n");
 }
+
 static void believes_any_number_of_waits_without_a_limit(void **state)
 {
     (void)state;

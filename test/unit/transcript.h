@@ -43,6 +43,13 @@
         .n_bs = 1000 * USEC_MS, .n_cr = 1000 * USEC_MS, .n_br = 700 * USEC_MS, __VA_ARGS__         \
     }
 
+/// The same channel with another limit for each clock: the wrong one is never right by chance.
+#define CFG_APART                                                                                  \
+    {                                                                                              \
+        .tx_id = 0x7E8, .rx_id = 0x7E0, .wft_max = 1, .n_as = 110 * USEC_MS,                       \
+        .n_ar = 120 * USEC_MS, .n_bs = 130 * USEC_MS, .n_cr = 140 * USEC_MS, .n_br = 50 * USEC_MS  \
+    }
+
 /// Fails the cmocka test, and prints both logs, when what happened is not the log.
 void transcript(const isotp_cfg_t *cfg, const char *log);
 
