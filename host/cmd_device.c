@@ -241,9 +241,8 @@ static bool code_stmin(double ms, uint8_t *code)
 {
     if (ms > 127) return false;
     const unsigned tenths = (unsigned)(ms * 10 + 0.5);
-    const bool fine = tenths > 0 && tenths < 10;
-    *code = (uint8_t)(fine ? 0xF0 + tenths : tenths / 10);
-    return (fine || tenths % 10 == 0) && ms * 10 == tenths;
+    *code = isotp_stmin(tenths * 100);
+    return (tenths < 10 || tenths % 10 == 0) && ms * 10 == tenths;
 }
 
 int cmd_device(int argc, char **argv)
