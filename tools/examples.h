@@ -159,3 +159,11 @@ extern const char *text;
 #include <stdlib.h>
 extern const uint8_t *bytes;
 #endif
+
+#if defined EXAMPLE_counter
+extern struct efuse_t {
+    int none;
+} efuse;
+int efuse_read(void *ctx, uint32_t *value);
+int efuse_raise(void *ctx, uint32_t value);
+#endif
