@@ -293,10 +293,11 @@ static void an_image_without_an_end_is_none(void **state)
 {
     (void)state;
     device(2, false);
-    bench.layout.slot[0].size = 0x100; // less than the image
-    assert_int_equal(start(), 1);
-    bench.layout.slot[0].size = 16; // the header does not fit
-    assert_int_equal(start(), 1);
+    bench_record(&bench, 0, 1, OTA_STATE_VALID);
+    for (uint32_t size = 0; size < 0x100; size += 16) { // none is enough for the image
+        bench.layout.slot[0].size = size;
+        assert_int_equal(start(), 1);
+    }
 }
 
 // --- Hardware that fails ---
