@@ -137,10 +137,10 @@ static bool can_start(esp_boot_t *b, const esp_boot_cfg_t *cfg, esp_extent_t whe
         .cap = where.size,
         .strict = false,
     };
-    if (where.size == 0 || !is_new_enough(cfg, where)) return false;
+    if (!is_new_enough(cfg, where)) return false;
     esp_image_init(&b->image, &image, cfg->crypto);
     for (uint32_t at = 0; !esp_image_complete(&b->image); at += (uint32_t)sizeof b->buf) {
-        if (at >= where.size) return false;
+        if (at >= where.size) return false; // or there is no such partition
         const uint32_t len = (uint32_t)smaller(sizeof b->buf, where.size - at);
         if (cfg->flash->read(cfg->flash->ctx, where.at + at, b->buf, len) != 0) return false;
         if (esp_image_input(&b->image, b->buf, len) != ESP_IMAGE_OK) return false;

@@ -29,9 +29,9 @@ static void boot(void)
     const esp_boot_cfg_t cfg = { .flash = &bench.nor.flash,
                                  .crypto = vector_crypto(),
                                  .layout = &bench.layout,
-                                 .chip_id = bench.chip.id,
-                                 .chip_rev = bench.chip.rev,
-                                 .efuse_rev = bench.chip.efuse_rev,
+                                 .chip_id = bench.cfg.chip_id,
+                                 .chip_rev = bench.cfg.chip_rev,
+                                 .efuse_rev = bench.cfg.efuse_rev,
                                  .rollback = rollback };
     esp_boot_choose(&b, &cfg);
     bench.cfg.running = b.booted;
