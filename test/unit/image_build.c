@@ -48,6 +48,8 @@ size_t image_build(const image_spec_t *spec, uint8_t *out)
         at += 8;
         if (spec->fill) put_fill(spec->fill + i, out, at, s->len);
         if (i == 0 && spec->desc_magic && s->len >= 256) put_desc(spec, out + at);
+        if (spec->hole_at >= at && spec->hole_at + spec->hole_len <= at + s->len)
+            memset(out + spec->hole_at, 0xFF, spec->hole_len);
         for (uint32_t k = 0; k < s->len; k++)
             checksum ^= out[at + k];
         at += s->len;
