@@ -12,7 +12,6 @@ typedef struct {
     unsigned segments;
     esp_image_segment_t segment[ESP_IMAGE_SEGMENTS_MAX + 1];
     uint32_t desc_magic; // 0: no descriptor
-    uint32_t secure_version;
     uint8_t page_log2;
     uint16_t min_efuse_rev;
     const char *version; // NULL: "1.0"

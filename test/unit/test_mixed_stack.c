@@ -152,7 +152,7 @@ static void old_or_new_starts_wherever_the_power_is_cut(void **state)
     static const struct {
         nor_effect_t effect;
         uint64_t seeds;
-    } CUTS[] = { { NOR_NOTHING, 1 }, { NOR_DONE, 1 }, { NOR_TORN, 8 } };
+    } CUTS[] = { { NOR_NOTHING, 1 }, { NOR_DONE, 1 }, { NOR_TORN, 6 } };
     unsigned cuts = 0;
     for (int with = 0; with < 2; with++)
         for (unsigned n = 1;; n++) {
