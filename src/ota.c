@@ -200,7 +200,8 @@ static uint32_t must_be_erased(const ota_t *o)
     const uint32_t end = (o->image.len > data) ? o->image.len
                          : o->image.len        ? data
                                                : target(o).size;
-    return (uint32_t)smaller(two, (end + sector - 1) / sector * sector);
+    const uint32_t needed = (end + sector - 1) / sector * sector;
+    return (uint32_t)smaller(two, needed);
 }
 
 static ota_err_t retire(ota_t *o)

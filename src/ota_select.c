@@ -103,8 +103,8 @@ static ota_record_t read_sector(const uint8_t raw[USED_LEN], unsigned slots)
         memcpy(repaired, raw + AT_COMPLETE, sizeof r.seq);
         r = ota_select_decode(repaired, slots);
     }
-    while (r.starts < OTA_STARTS_MAX &&
-           !flash_is_blank(raw + AT_STARTS + r.starts * FLASH_UNIT, FLASH_UNIT))
+    const uint8_t *start = raw + AT_STARTS;
+    for (; r.starts < OTA_STARTS_MAX && !flash_is_blank(start, FLASH_UNIT); start += FLASH_UNIT)
         r.starts++;
     // Only images on trial are marked so, and starts not while they are PENDING. Another state is
     // what a torn erase of a record left.
