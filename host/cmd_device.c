@@ -14,7 +14,7 @@
 typedef struct {
     bus_options_t bus;
     const char *flash, *partitions, *app, *chip, *efuse, *project;
-    bool create, force, fail_self_test;
+    bool create, force, fail_self_test, idf_bootloader;
     uint32_t block_size, cut_at, chip_rev, attempts;
     double slowness, stmin_ms;
     uint8_t stmin; // coded
@@ -223,6 +223,7 @@ static int run(const device_options_t *o, uint16_t chip_id)
         .efuse = o->efuse,
         .project = o->project,
         .attempts = o->attempts,
+        .idf_bootloader = o->idf_bootloader,
     };
     if (!device_open(&device, &cfg, error, sizeof error))
         return command_fail(EXIT_BAD_IMAGE, "%s", error);
@@ -281,6 +282,8 @@ int cmd_device(int argc, char **argv)
         { OPTION_NUMBER, 0, "attempts", "N", &o.attempts,
           "starts in which new firmware may confirm itself,\n1 to 3; default 1", 1,
           OTA_STARTS_MAX },
+        { OPTION_FLAG, 0, "idf-bootloader", NULL, &o.idf_bootloader,
+          "start as ESP-IDF's bootloader does, its faults included", 0, 0 },
         { OPTION_NUMBER, 0, "bs", "N", &o.block_size,
           "block size we ask the sender for; default 0: no limit", 0, 255 },
         { OPTION_REAL, 0, "stmin", "MS", &o.stmin_ms,

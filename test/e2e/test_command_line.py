@@ -20,7 +20,7 @@ BUS_OPTIONS = ["-i", "--interface", "-c", "--channel", "-b", "--bitrate", "-s", 
 OPTIONS = {
     "flash": BUS_OPTIONS + ["-P", "--protocol", "--stmin", "--json", "-q", "--quiet"],
     "device": BUS_OPTIONS + ["-f", "--flash", "--create", "--partitions", "--app", "--force", "--chip", "--chip-rev", "--efuse", "--project",
-                             "--attempts", "--bs", "--stmin", "--fail-self-test", "--cut-power", "--slow-flash"],
+                             "--attempts", "--idf-bootloader", "--bs", "--stmin", "--fail-self-test", "--cut-power", "--slow-flash"],
     "send": BUS_OPTIONS + ["--stmin", "--json", "-q", "--quiet"],
     "probe": BUS_OPTIONS,
     "info": ["--json", "-h", "--help"],
