@@ -133,7 +133,8 @@ static bool find_keyword(int column, int64_t type, const char *word, int64_t *ou
     return found;
 }
 
-/// A number with any of the suffixes k and m, or where the column has keywords one of these.
+/// A number with any of the suffixes k and m, or where the column has keywords one of these. Only a
+/// number may have white space before its suffix.
 static int parse_value(csv_t *csv, const row_t *row, int column, char *word, int64_t *out)
 {
     static const char *const names[COLUMNS] = {
@@ -148,7 +149,7 @@ static int parse_value(csv_t *csv, const row_t *row, int column, char *word, int
         factor = limited(factor * (last == 'k' ? 1024 : 1024 * 1024));
     }
     const bool ok =
-        parse_int(utf8_trim(number), out) || find_keyword(column, row->type, number, out);
+        find_keyword(column, row->type, number, out) || parse_int(utf8_trim(number), out);
     free(number);
     if (ok) {
         // Both are at most 2^40: only their product needs care.
@@ -265,36 +266,38 @@ static bool name_char(char c)
     return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+/// Bytes of the variable at `p`, $NAME or ${NAME}, without a value as well; 1 when there is none.
+/// `name` is empty when it is too long to be one.
+static size_t find_variable(const char *p, const char *end, char name[256])
+{
+    const bool braces = p + 1 < end && p[1] == '{';
+    const char *from = p + 1 + braces;
+    const char *stop = from;
+    while (stop < end && (braces ? *stop != '}' : name_char(*stop)))
+        stop++;
+    name[0] = 0;
+    if (stop == end && braces) return 1;
+    if (stop - from < 256) {
+        memcpy(name, from, (size_t)(stop - from));
+        name[stop - from] = 0;
+    }
+    return (size_t)(stop + braces - p);
+}
+
 /// Copies a line with the environment's variables put in for $NAME and ${NAME}; unknown ones stay
-/// as they are.
+/// as they are, whatever their braces hold.
 static bool expand(const char *p, const char *end, char *out, size_t cap)
 {
     size_t len = 0;
     while (p < end) {
-        const char *from = p++;
-        size_t n = 1;
-        if (*from == '$') {
-            const bool braces = p < end && *p == '{';
-            const char *name = braces ? p + 1 : p;
-            const char *stop = name;
-            while (stop < end && (braces ? *stop != '}' : name_char(*stop)))
-                stop++;
-            char variable[256];
-            const bool closed = !braces || stop < end;
-            if (closed && stop > name && (size_t)(stop - name) < sizeof variable) {
-                memcpy(variable, name, (size_t)(stop - name));
-                variable[stop - name] = 0;
-                const char *value = getenv(variable);
-                if (value) {
-                    p = braces ? stop + 1 : stop;
-                    from = value;
-                    n = strlen(value);
-                }
-            }
-        }
+        char name[256];
+        const size_t used = (*p == '$') ? find_variable(p, end, name) : 1;
+        const char *value = (*p == '$' && name[0]) ? getenv(name) : NULL;
+        const size_t n = value ? strlen(value) : used;
         if (n >= cap - len) return false;
-        memcpy(out + len, from, n);
+        memcpy(out + len, value ? value : p, n);
         len += n;
+        p += used;
     }
     out[len] = 0;
     return true;

@@ -207,6 +207,19 @@ static void numbers_are_written_as_in_python(void **state)
     }
 }
 
+static void keywords_take_suffixes_but_no_white_space_before_them(void **state)
+{
+    (void)state;
+    assert_true(parse("a,appk,factoryM,,64K\n")); // 0 * 1024, and so on
+    assert_int_equal(load_le16(table + 2), 0);
+    assert_true(parse("a,app,0 k,,64K\n"));
+    assert_error("a,app,factory m,,64K\n",
+                 "line 1: subtype 'factory m' is not known: write a number or one of factory, "
+                 "test, ota_0, ota_1, ota_2, ota_3, ota_4, ota_5, ota_6, ota_7, ota_8, ota_9, "
+                 "ota_10, ota_11, ota_12, ota_13, ota_14, ota_15, tee_0, tee_1");
+    assert_false(parse("a,app k,factory,,64K\n"));
+}
+
 static void all_encodings_with_a_byte_order_mark_are_read(void **state)
 {
     (void)state;
@@ -304,6 +317,8 @@ static void variables_of_the_environment_are_put_in(void **state)
                  "line 1: the environment has no variable CSV_TEST_NONE");
     assert_true(parse("a$CSV_TEST_NONE,data,64,,4K\n")); // as the generator does: left as it is
     assert_memory_equal(table + 12, "a$CSV_TEST_NONE\0", 16);
+    assert_true(parse("a${X$CSV_TEST_SIZE},data,64,,4K\n")); // braces end at the next one
+    assert_memory_equal(table + 12, "a${X$CSV_TEST_SI", 16);
     assert_true(parse("a${,data,64,,4K\n"));
     assert_true(parse("$,data,64,,4K\n"));
     unsetenv("CSV_TEST_SIZE");
@@ -418,6 +433,7 @@ int main(void)
         cmocka_unit_test(writes_the_tables_that_the_generator_writes),
         cmocka_unit_test(agrees_with_the_generator_on_every_golden_case),
         cmocka_unit_test(numbers_are_written_as_in_python),
+        cmocka_unit_test(keywords_take_suffixes_but_no_white_space_before_them),
         cmocka_unit_test(all_encodings_with_a_byte_order_mark_are_read),
         cmocka_unit_test(a_character_outside_the_basic_plane_is_a_surrogate_pair),
         cmocka_unit_test(what_is_not_text_is_refused),
