@@ -202,10 +202,11 @@ static uint8_t *make_dump(const char *csv, const char *app_name, uint32_t *size)
     if (!partition_csv_parse(&csv_cfg, csv, strlen(csv), table, error, sizeof error))
         fail_msg("%s", error);
     uint8_t *app = load(app_name, &len);
+    const flash_image_part_t part = { .name = "the app", .p = app, .len = (uint32_t)len };
     const flash_image_cfg_t cfg = { .crypto = vector_crypto(),
                                     .table = table,
-                                    .app = app,
-                                    .app_len = (uint32_t)len,
+                                    .part = &part,
+                                    .parts = 1,
                                     .chip_id = ESP_IMAGE_ANY_CHIP };
     uint8_t *flash = flash_image_build(&cfg, size, error, sizeof error);
     if (!flash) fail_msg("%s", error);
