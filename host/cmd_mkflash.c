@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { KB4 = 4096, MB = 1 << 20, NO_PLACE = 1 }; // no bootloader lies at an odd place
+enum { KB4 = 4096, MB = 1 << 20 };
+#define NO_PLACE UINT32_MAX
 
 typedef struct {
     const char *out, *partitions, *boot, *flash_size, *chip;
@@ -183,6 +184,13 @@ static int check(mkflash_options_t *o, bool contents)
     return command_chip("mkflash", o->chip, &o->chip_id);
 }
 
+static int run(mkflash_options_t *o, char **words)
+{
+    o->out = words[0];
+    const int code = check(o, words[1] != NULL);
+    return (code == EXIT_DONE) ? make(o, words + 1) : code;
+}
+
 int cmd_mkflash(int argc, char **argv)
 {
     static const char usage[] =
@@ -220,15 +228,14 @@ int cmd_mkflash(int argc, char **argv)
     enum { COUNT = sizeof table / sizeof table[0] };
     char **words = calloc((size_t)argc, sizeof *words);
     o.part = calloc((size_t)argc, sizeof *o.part);
-    int code = (words && o.part) ? -1 : command_fail(EXIT_FAILED, "out of memory");
-    if (code < 0)
+    int code = EXIT_FAILED;
+    if (!words || !o.part) {
+        command_fail(code, "out of memory");
+    } else {
         code = command_parse(usage, table, COUNT, argc, argv, (const char **)words, "OUT ...");
-    if (code < 0) {
-        o.out = words[0];
-        code = check(&o, words[1] != NULL);
-        if (code == EXIT_DONE) code = make(&o, words + 1);
+        if (code < 0) code = run(&o, words);
     }
-    for (size_t i = 0; o.part && i < (size_t)argc; i++)
+    for (size_t i = 0; o.part && i < o.parts; i++)
         free((void *)o.part[i].p);
     free(o.part);
     free(words);

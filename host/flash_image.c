@@ -260,15 +260,16 @@ static bool fill(build_t *b)
 
 uint8_t *flash_image_build(const flash_image_cfg_t *cfg, uint32_t *size, char *error, size_t cap)
 {
-    build_t b = { .cfg = cfg, .chip_id = cfg->chip_id, .error = error, .cap = cap };
+    build_t b = { .cfg = cfg, .chip_id = cfg->chip_id, .cap = cap };
     b.table_at = cfg->table_at ? cfg->table_at : ESP_PARTITION_TABLE_AT;
-    if (!choose_size(&b, &b.size)) return NULL;
+    b.error = error;
+    if (!choose_size(&b, size)) return NULL;
+    b.size = *size;
     b.flash = malloc(b.size);
     if (!b.flash) {
         (void)fail(&b, "out of memory: a flash image has %lu MB", (unsigned long)b.size / MB);
         return NULL;
     }
-    *size = b.size;
     if (fill(&b)) return b.flash;
     free(b.flash);
     return NULL;

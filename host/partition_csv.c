@@ -290,8 +290,8 @@ static size_t find_variable(const char *p, const char *end, char name[256])
 static bool expand(const char *p, const char *end, char *out, size_t cap)
 {
     size_t len = 0;
+    char name[256] = "";
     while (p < end) {
-        char name[256];
         const size_t used = (*p == '$') ? find_variable(p, end, name) : 1;
         const char *value = (*p == '$' && name[0]) ? getenv(name) : NULL;
         const size_t n = value ? strlen(value) : used;

@@ -69,6 +69,14 @@ static void assert_refused(flash_image_cfg_t cfg, const flash_image_part_t *part
     assert_string_equal(error, why);
 }
 
+static uint8_t *must_build(flash_image_cfg_t cfg, const flash_image_part_t *part, size_t parts)
+{
+    uint8_t *flash = build_parts(cfg, part, parts);
+    if (!flash) fail_msg("%s", error);
+    assert_non_null(flash);
+    return flash;
+}
+
 static void assert_blank(const uint8_t *flash, uint32_t from, uint32_t to)
 {
     for (uint32_t at = from; at < to; at++)
@@ -175,7 +183,7 @@ static void the_table_can_lie_elsewhere(void **state)
     (void)state;
     load_table("two_ota_8m_off0x10000");
     const flash_image_cfg_t cfg = { .table_at = 0x10000 };
-    uint8_t *flash = build_parts(cfg, NULL, 0);
+    uint8_t *flash = must_build(cfg, NULL, 0);
     assert_non_null(flash);
     assert_memory_equal(flash + 0x10000, table, sizeof table);
     assert_blank(flash, 0, 0x10000);
@@ -200,8 +208,7 @@ static void every_part_goes_to_the_partition_that_it_names(void **state)
         { .label = "storage", .name = "fs.bin", .p = raw, .len = 3 },
         { .label = "phy_init", .name = "nothing", .p = raw, .len = 0 },
     };
-    uint8_t *flash = build_parts(ANY, parts, 5);
-    if (!flash) fail_msg("%s", error);
+    uint8_t *flash = must_build(ANY, parts, 5);
     assert_memory_equal(flash + 0x9000, raw, sizeof raw);
     assert_blank(flash, 0xF000, 0x20000); // boot record and phy_init
     assert_memory_equal(flash + 0x20000, old, old_len);
@@ -248,8 +255,7 @@ static void what_does_not_fit_is_refused(void **state)
     flash_image_part_t part = { .label = "fs", .name = "fs.bin", .p = raw, .len = sizeof raw };
     assert_refused(cfg, &part, 1, "fs.bin cannot go to fs: it has 4097 bytes, the partition 4096");
     part.len = 0x1000;
-    uint8_t *flash = build_parts(cfg, &part, 1);
-    assert_non_null(flash);
+    uint8_t *flash = must_build(cfg, &part, 1);
     free(flash);
     const uint32_t boot_at = 0x1000;
     const partition_csv_cfg_t csv = { .crypto = vector_crypto(), .bootloader_at = &boot_at };
@@ -276,8 +282,7 @@ static void all_images_are_for_one_chip_and_lenient_takes_what_esp_idf_takes(voi
     assert_refused(ANY, parts, 1,
                    "c3 cannot go to ota_0: no SHA-256 is appended, so damage could go unnoticed: "
                    "build without --dont-append-digest");
-    uint8_t *flash = build_parts(lenient, parts, 1);
-    assert_non_null(flash);
+    uint8_t *flash = must_build(lenient, parts, 1);
     free(flash);
     assert_refused(lenient, parts, 2,
                    "s3 cannot go to ota_1: the image was built for ESP32-S3 (chip id 9), not for "
@@ -315,8 +320,7 @@ static void a_bootloader_lies_where_its_chip_looks_for_it(void **state)
         const flash_image_part_t part = {
             .label = "bootloader", .name = "b", .p = image, .len = len
         };
-        uint8_t *flash = build_parts(ANY, &part, 1);
-        if (!flash) fail_msg("chip %u: %s", cases[i].chip_id, error);
+        uint8_t *flash = must_build(ANY, &part, 1);
         assert_blank(flash, 0, cases[i].at);
         assert_memory_equal(flash + cases[i].at, image, len);
         assert_blank(flash, cases[i].at + len, 0x8000);
@@ -329,7 +333,7 @@ static void a_bootloader_lies_where_its_chip_looks_for_it(void **state)
     const uint32_t at = 0x3000;
     flash_image_cfg_t cfg = ANY;
     cfg.bootloader_at = &at;
-    uint8_t *flash = build_parts(cfg, &part, 1);
+    uint8_t *flash = must_build(cfg, &part, 1);
     assert_memory_equal(flash + at, image, len);
     free(flash);
 }
@@ -381,8 +385,7 @@ static void a_bootloader_with_a_row_in_the_table_goes_there(void **state)
     const flash_image_part_t parts[] = { { .label = "boot", .name = "b", .p = image, .len = len },
                                          { .label = "next", .name = "n", .p = image, .len = len } };
     const flash_image_cfg_t cfg = { .chip_id = ESP_IMAGE_ANY_CHIP, .any_table = true };
-    uint8_t *flash = build_parts(cfg, parts, 2);
-    if (!flash) fail_msg("%s", error);
+    uint8_t *flash = must_build(cfg, parts, 2);
     assert_blank(flash, 0, at);
     assert_memory_equal(flash + at, image, len);
     assert_memory_equal(flash + 0x9000, image, len);
@@ -403,12 +406,12 @@ static void the_boot_record_is_the_one_esp_idf_writes_at_its_first_start(void **
     load_table("two_ota_8m");
     flash_image_cfg_t cfg = ANY;
     cfg.boot = "ota_0";
-    uint8_t *flash = build_parts(cfg, parts, 2);
+    uint8_t *flash = must_build(cfg, parts, 2);
     assert_int_equal(record_len, 0x2000);
     assert_memory_equal(flash + 0xF000, first, record_len);
     free(flash);
     cfg.boot = "ota_1";
-    flash = build_parts(cfg, parts, 2);
+    flash = must_build(cfg, parts, 2);
     store_le32(first, 2);
     store_le32(first + 28, 0x55F63774); // golden, as the CRC of 2
     assert_memory_equal(flash + 0xF000, first, record_len);
@@ -416,8 +419,7 @@ static void the_boot_record_is_the_one_esp_idf_writes_at_its_first_start(void **
     load_table("ab_4m_explicit");
     const flash_image_part_t rescue = { .name = "r", .p = app, .len = len };
     cfg.boot = "factory";
-    flash = build_parts(cfg, &rescue, 1);
-    if (!flash) fail_msg("%s", error);
+    flash = must_build(cfg, &rescue, 1);
     assert_blank(flash, 0xF000, 0x11000);
     free(flash);
     free(first);

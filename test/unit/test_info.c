@@ -288,8 +288,8 @@ static size_t make_bootloader(uint16_t chip_id, uint8_t *image)
     uint8_t *desc = image + 32;
     memset(desc + 4, 0, 252); // the builder's fields are an application's
     store_le32(desc + 4, 7);
-    memcpy(desc + 8, "v5.5.5", 6);
-    memcpy(desc + 40, "Jan  2 2026 12:34:56", 20);
+    snprintf((char *)desc + 8, 32, "v5.5.5");
+    snprintf((char *)desc + 40, 24, "Jan  2 2026 12:34:56");
     uint8_t checksum = 0xEF;
     for (size_t i = 0; i < 512; i++)
         checksum ^= desc[i];
