@@ -1,4 +1,4 @@
-// esp_bootloader.h - second-stage bootloader images: where a chip looks for one, what it says of itself.
+// esp_bootloader.h - second-stage bootloader images: where chips look for them, what they say.
 // SPDX-License-Identifier: Apache-2.0
 //
 //     esp_bootloader_t b;

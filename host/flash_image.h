@@ -1,4 +1,4 @@
-// flash_image.h - builds what a freshly flashed device holds: partition table, contents, boot record.
+// flash_image.h - builds what a freshly flashed device holds: table, contents, boot record.
 // SPDX-License-Identifier: Apache-2.0
 //
 //     const flash_image_part_t app = { "ota_0", "app.bin", image, len };

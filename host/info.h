@@ -1,4 +1,4 @@
-// info.h - explains a file: an application or bootloader image, a flash dump, a partition table, otadata.
+// info.h - explains a file: an image of any kind, a flash dump, a partition table, otadata.
 // SPDX-License-Identifier: Apache-2.0
 //
 //     info_t *info = info_open(bytes, len, &crypto, error, sizeof error);
