@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "esp_boot.h"
 #include "esp_text.h"
 #include "flash_bytes.h"
 
@@ -168,6 +169,17 @@ static bool choose_slot(info_t *info, const crypto_t *crypto)
                             .chip_rev = ESP_IMAGE_ANY_REV,
                             .efuse_rev = ESP_IMAGE_ANY_REV };
     ota_boot_choose(&info->boot, &cfg);
+    memcpy(copy, info->p, info->len);
+    const esp_boot_cfg_t theirs = { .flash = &flash,
+                                    .crypto = crypto,
+                                    .layout = &info->layout,
+                                    .chip_id = info->chip_id,
+                                    .chip_rev = ESP_IMAGE_ANY_REV,
+                                    .efuse_rev = ESP_IMAGE_ANY_REV,
+                                    .rollback = true };
+    esp_boot_t esp_idf;
+    esp_boot_choose(&esp_idf, &theirs);
+    info->esp_idf_boots = esp_idf.booted;
     free(copy);
     return true;
 }
@@ -213,8 +225,8 @@ static bool examine_dump(info_t *info, uint32_t table_at, const crypto_t *crypto
     if (ota_select_read(&flash, &info->layout, &sel) != 0) return false;
     info->ruling = sel.active;
     for (uint32_t i = 0; i < 2; i++) {
-        const uint32_t at = info->layout.otadata_at + i * flash.sector_size;
-        info->record[i] = (info_record_t){ is_blank(info->p + at, OTA_RECORD_LEN), sel.record[i] };
+        const ota_record_t *r = &sel.record[i];
+        info->record[i] = (info_record_t){ !r->valid && !r->torn, *r };
     }
     return choose_slot(info, crypto);
 }

@@ -39,7 +39,7 @@ typedef struct {
 } info_app_t;
 
 typedef struct {
-    bool blank;
+    bool blank; // neither a record nor remains of one
     ota_record_t record;
 } info_record_t;
 
@@ -68,6 +68,7 @@ typedef struct {
     // INFO_DUMP with an A/B layout: what this project's bootloader would do
     uint16_t chip_id; // of the first image found, ESP_IMAGE_ANY_CHIP: none
     ota_boot_t boot;
+    int esp_idf_boots; // and what ESP-IDF's would start, with rollback
 } info_t;
 
 enum { INFO_ERROR_CAP = 320 };

@@ -187,6 +187,7 @@ static void put_boot(json_out_t *j, const info_t *info)
     put_slot(j, "rejects", b->gave_up);
     put_slot(j, "passes_over", b->damaged);
     json_out_string(j, "because", info_why(info));
+    put_slot(j, "esp_idf_slot", info->esp_idf_boots);
     json_out_close(j, '}');
 }
 

@@ -250,13 +250,12 @@ static void put_record(FILE *out, const info_record_t *r, unsigned i, bool assum
         field(out, label, "not valid (sequence 0x%x%s)", r->record.seq,
               r->record.seq == 0 ? ", which ESP-IDF accepts" : ", CRC wrong or not a sequence");
     else {
-        char starts[48] = "";
+        char starts[32] = "";
         if (r->record.starts != 0)
-            snprintf(starts, sizeof starts, ", started %ux%s", r->record.starts,
-                     r->record.confirmed ? ", confirmed" : "");
-        field(out, label, "sequence %u, %s%s, %s%s, CRC right", r->record.seq,
+            snprintf(starts, sizeof starts, ", started %ux", r->record.starts);
+        field(out, label, "sequence %u, %s%s, %s%s%s, CRC right", r->record.seq,
               info_slot_name((int)r->record.slot), assumed ? " (if there are two slots)" : "",
-              esp_text_state(r->record.state), starts);
+              esp_text_state(r->record.state), starts, r->record.confirmed ? ", confirmed" : "");
     }
 }
 
@@ -303,6 +302,9 @@ static void put_boot(FILE *out, const info_t *info)
     }
     fputc('\n', out);
     field(out, "  because", "%s", info_why(info));
+    if (info->esp_idf_boots != b->slot)
+        field(out, "  ESP-IDF's own", "would start %s, with rollback enabled",
+              info_slot_name(info->esp_idf_boots));
 }
 
 /// One line; "Bootloader" of a dump that has one.

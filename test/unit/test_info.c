@@ -440,7 +440,7 @@ static void says_which_slot_would_start_and_why(void **state)
     assert_says(
         dump, size,
         "  rejects         ota_1: started before, never confirmed\n  starts          ota_0: ",
-        "\"boot\":{\"slot\":\"ota_0\",\"on_trial\":false,\"rejects\":\"ota_1\",\"passes_over\":null,\"because\":\"it is the next that can start\"}");
+        "\"boot\":{\"slot\":\"ota_0\",\"on_trial\":false,\"rejects\":\"ota_1\",\"passes_over\":null,\"because\":\"it is the next that can start\",\"esp_idf_slot\":\"ota_0\"}");
     put_file(dump, 0xF000, "otadata/08_unconfirmed_aborted.bin");
     assert_says(dump, size, "aborted, CRC right\n", "\"slot\":\"ota_1\",\"state\":\"aborted\"");
     put_file(dump, 0xF000, "otadata/01_first_boot.bin");
@@ -457,6 +457,22 @@ static void says_which_slot_would_start_and_why(void **state)
     assert_says(dump, size,
                 "  because         no record rules, and it is the first that can start\n",
                 "\"boot\":{\"slot\":\"ota_0\"");
+    free(dump);
+}
+
+static void says_where_esp_idf_would_start_something_else(void **state)
+{
+    (void)state;
+    uint32_t size = 0;
+    uint8_t *dump = make_dump(CSV, "image/app_c3_v123.bin", &size);
+    put_file(dump, 0x60000, "image/app_c3_v130.bin");
+    memset(dump + 0xF000, 0, 4); // sequence 0 with the CRC that it has in ESP-IDF
+    assert_says(dump, size,
+                "  starts          ota_0: canfwupd-golden 1.2.3-golden\n"
+                "  because         no record rules, and it is the first that can start\n"
+                "  ESP-IDF's own   would start ota_1, with rollback enabled\n",
+                "\"boot\":{\"slot\":\"ota_0\"");
+    assert_says(dump, size, "", "\"esp_idf_slot\":\"ota_1\"}");
     free(dump);
 }
 
@@ -491,6 +507,11 @@ static void shows_the_records_as_they_are(void **state)
     memset(dump + 0x10020, 0, 16); // our bootloader's mark behind the record
     assert_says(dump, size, "  record 1        sequence 2, ota_1, new, started 1x, CRC right\n",
                 "\"starts\":1");
+    memcpy(dump + 0x10050, "\2\0\0\0is confirmed", 16);
+    assert_says(dump, size, ", new, started 1x, confirmed, CRC right\n", "\"confirmed\":true");
+    memset(dump + 0x10020, 0xFF, 16);
+    assert_says(dump, size, "ota_1, new, confirmed, CRC right\n",
+                "\"starts\":0,\"confirmed\":true");
     dump[0x1001C] ^= 1;
     assert_says(dump, size,
                 "  record 1        not valid (sequence 0x2, CRC wrong or not a sequence)\n",
@@ -773,6 +794,7 @@ int main(void)
         cmocka_unit_test(a_dump_may_have_a_bootloader),
         cmocka_unit_test(explains_a_flash_dump),
         cmocka_unit_test(says_which_slot_would_start_and_why),
+        cmocka_unit_test(says_where_esp_idf_would_start_something_else),
         cmocka_unit_test(says_what_is_in_a_slot_without_a_usable_image),
         cmocka_unit_test(shows_the_records_as_they_are),
         cmocka_unit_test(finds_a_table_that_lies_elsewhere_or_is_damaged),
