@@ -507,7 +507,8 @@ static void shows_the_records_as_they_are(void **state)
     memset(dump + 0x10020, 0, 16); // our bootloader's mark behind the record
     assert_says(dump, size, "  record 1        sequence 2, ota_1, new, started 1x, CRC right\n",
                 "\"starts\":1");
-    memcpy(dump + 0x10050, "\2\0\0\0is confirmed", 16);
+    static const uint8_t confirmed[16] = "\2\0\0\0is confirmed";
+    memcpy(dump + 0x10050, confirmed, sizeof confirmed);
     assert_says(dump, size, ", new, started 1x, confirmed, CRC right\n", "\"confirmed\":true");
     memset(dump + 0x10020, 0xFF, 16);
     assert_says(dump, size, "ota_1, new, confirmed, CRC right\n",
