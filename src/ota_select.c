@@ -264,10 +264,9 @@ int ota_select_mark_start(const flash_t *flash, const esp_layout_t *layout)
     return flash->prog(flash->ctx, sector_at(flash, layout, sel.active) + at, set, sizeof set);
 }
 
-/// The record that was confirmed on trial and is still to be replaced, -1: none.
+/// The record that was confirmed on trial and is still to be replaced, -1: none. One rules.
 static int unsettled(const ota_select_t *sel)
 {
-    if (sel->active < 0) return -1;
     if (sel->record[sel->active].confirmed) return sel->active;
     const int other = 1 - sel->active;
     const bool same = other_speaks_for(sel, sel->record[sel->active].slot);
