@@ -24,6 +24,8 @@ OPTIONS = {
     "send": BUS_OPTIONS + ["--stmin", "--json", "-q", "--quiet"],
     "probe": BUS_OPTIONS,
     "info": ["--json", "-h", "--help"],
+    "mkflash": ["--partitions", "--boot", "--flash-size", "--chip", "--lenient", "--table-only", "--force", "--table-offset",
+                "--bootloader-offset", "--no-md5", "--secure-v1", "-h", "--help"],
 }
 
 
