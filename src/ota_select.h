@@ -40,9 +40,12 @@ typedef struct {
     uint32_t state;  // OTA_STATE_*
     unsigned slot;   // (seq - 1) % slots
     unsigned starts; // how often our bootloader has started it while NEW, 0..OTA_STARTS_MAX
-    bool confirmed;  // the application confirmed it: ota_select_settle() has still to say VALID
-    bool whole;      // its mark of completion is there: no power cut hit its writing
-    bool torn;       // neither a record nor blank: what a power cut left
+    unsigned
+        confirmed; // the application confirmed it: place of the last mark of that, from 1. Until
+                   // ota_select_settle() has replaced it by a VALID one. 0: not marked so
+    bool whole;    // its mark of completion is there: no power cut hit its writing
+    bool torn;     // neither a record nor blank: what a power cut left
+    bool wiped;    // blank, and marked as erased to the end
 } ota_record_t;
 
 enum { OTA_STARTS_MAX = 3 }; // a record has room behind it for so many marks of starts
@@ -65,7 +68,7 @@ static inline esp_extent_t ota_select_extent(const esp_layout_t *layout, int slo
 }
 
 /// Decodes one record; `raw` is the first 32 bytes of its sector. No marks are
-/// looked at: `starts` is 0, `confirmed`, `whole` and `torn` are false.
+/// looked at: `starts` is 0, and the others are false.
 ota_record_t ota_select_decode(const uint8_t raw[OTA_RECORD_LEN], unsigned slots);
 
 /// Reads both sectors. Returns 0 or the flash's error.
@@ -104,8 +107,8 @@ int ota_select_mark_start(const flash_t *flash, const esp_layout_t *layout);
 /// program) a power cut cannot take the confirmation back. Returns as ota_select_append().
 int ota_select_confirm(const flash_t *flash, const esp_layout_t *layout);
 
-/// What a bootloader does about changes that were cut off, before it starts `slot`: erases torn
-/// records; if the active one is about `slot`, completes a confirmation that is marked (a VALID
+/// What a bootloader does about changes that were cut off, before it starts `slot`: wipes what is no
+/// record, even if it reads as blank, but is not marked so; if the active one is about `slot`, completes a confirmation that is marked (a VALID
 /// record in the other sector, then the trial's record goes), or sees to it that the active record
 /// is whole. Usually there is nothing to do. Returns as ota_select_append().
 int ota_select_settle(const flash_t *flash, const esp_layout_t *layout, int slot);

@@ -145,7 +145,7 @@ def decode_record(sector, slots):
     if sector == b"\xFF" * SECTOR:
         return None
     seq, label, state, crc = struct.unpack_from("<L20sLL", sector)
-    marks = [sector[at:at + 16] for at in range(32, 144, 16)]  # ours, as docs/FORMAT.md says
+    marks = [sector[at:at + 16] for at in range(32, 240, 16)]  # ours, as docs/FORMAT.md says
     blank = b"\xFF" * 16
     starts = marks.count(bytes(16))
     confirmed = sector[:4] + b"is confirmed"

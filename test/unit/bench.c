@@ -34,7 +34,7 @@ void bench_open(bench_t *b, unsigned slots, bool factory)
                           .efuse_rev = 100 };
     for (int i = factory ? OTA_FACTORY : 0; i < (int)slots; i++)
         bench_put(b, i, NULL, 0);
-    memset(bench_otadata(b, 0), 0xFF, 2 * BENCH_SECTOR);
+    bench_wipe(b);
 }
 
 void bench_close(bench_t *b) { nor_close(&b->nor); }
@@ -71,11 +71,28 @@ void bench_esp_record(bench_t *b, int sector, uint32_t seq, uint32_t state)
     store_le32(p + 28, crc_of_seq(seq));
 }
 
+static void put_mark(bench_t *b, int sector, uint32_t at, const char *text, uint32_t seq)
+{
+    memcpy(bench_otadata(b, sector) + at, text, FLASH_UNIT);
+    store_le32(bench_otadata(b, sector) + at, seq);
+}
+
 void bench_record(bench_t *b, int sector, uint32_t seq, uint32_t state)
 {
     bench_esp_record(b, sector, seq, state);
-    memcpy(bench_otadata(b, sector) + 128, "....is all there", FLASH_UNIT);
-    store_le32(bench_otadata(b, sector) + 128, seq);
+    put_mark(b, sector, BENCH_COMPLETE, "....is all there", seq);
+}
+
+void bench_confirm(bench_t *b, int sector, uint32_t seq)
+{
+    put_mark(b, sector, BENCH_CONFIRMED, "....is confirmed", seq);
+}
+
+void bench_wipe(bench_t *b)
+{
+    memset(bench_otadata(b, 0), 0xFF, 2 * BENCH_SECTOR);
+    for (int i = 0; i < 2; i++)
+        put_mark(b, i, BENCH_WIPED, "....is all blank", 0);
 }
 
 int bench_boot(bench_t *b)
@@ -105,10 +122,10 @@ const char *bench_records(const bench_t *b)
                                : state == UINT32_MAX ? "UNDEF"
                                                      : "?");
         unsigned marks = 0;
-        while (marks < OTA_STARTS_MAX && p[OTA_RECORD_LEN + marks * FLASH_UNIT] != 0xFF)
+        while (marks < OTA_STARTS_MAX && p[BENCH_STARTS + marks * FLASH_UNIT] != 0xFF)
             marks++;
         if (marks) at += (size_t)snprintf(text + at, sizeof text - at, "+%u", marks);
-        if (p[80] != 0xFF) at += (size_t)snprintf(text + at, sizeof text - at, "!");
+        if (p[BENCH_CONFIRMED] != 0xFF) at += (size_t)snprintf(text + at, sizeof text - at, "!");
     }
     return text;
 }

@@ -14,6 +14,14 @@
 #include "ota.h"
 #include "ota_boot.h"
 
+enum { // where ota_select has its marks in a sector
+    BENCH_REPLACED = 32,
+    BENCH_STARTS = 96,
+    BENCH_CONFIRMED = 144,
+    BENCH_COMPLETE = 208,
+    BENCH_WIPED = 224,
+};
+
 enum {
     BENCH_SECTOR = 4096,
     BENCH_OTADATA = 0x8000,
@@ -41,6 +49,12 @@ void bench_esp_record(bench_t *b, int sector, uint32_t seq, uint32_t state);
 
 /// The same with our mark of completion.
 void bench_record(bench_t *b, int sector, uint32_t seq, uint32_t state);
+
+/// Sets the first mark of confirmation.
+void bench_confirm(bench_t *b, int sector, uint32_t seq);
+
+/// Both sectors are blank, and marked so.
+void bench_wipe(bench_t *b);
 uint8_t *bench_otadata(const bench_t *b, int sector);
 uint8_t *bench_slot(const bench_t *b, int slot);
 

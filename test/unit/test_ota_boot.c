@@ -394,12 +394,6 @@ static void the_factory_application_steps_in_for_a_damaged_slot(void **state)
 
 // --- What a cut left is mended ---
 
-static void mark_confirmed(int sector, uint32_t seq)
-{
-    memcpy(bench_otadata(&bench, sector) + 80, "....is confirmed", FLASH_UNIT);
-    store_le32(bench_otadata(&bench, sector) + 80, seq);
-}
-
 static void a_record_that_may_be_cut_off_behind_its_last_bit_is_marked_as_complete(void **state)
 {
     (void)state;
@@ -422,13 +416,13 @@ static void a_record_with_a_torn_mark_of_completion_is_written_anew(void **state
     (void)state;
     bench_record(&bench, 0, 1, OTA_STATE_VALID);
     bench_record(&bench, 1, 2, OTA_STATE_VALID);
-    bench_otadata(&bench, 1)[128 + 7] ^= 1;
+    bench_otadata(&bench, 1)[BENCH_COMPLETE + 7] ^= 1;
     assert_int_equal(bench_boot(&bench), 1);
     assert_string_equal(bench_records(&bench), "4:VALID 2:VALID");
     assert_settled(1);
     bench_record(&bench, 0, 1, OTA_STATE_VALID);
     bench_record(&bench, 1, 2, OTA_STATE_NEW); // which its confirmation replaces anyway
-    bench_otadata(&bench, 1)[128 + 7] ^= 1;
+    bench_otadata(&bench, 1)[BENCH_COMPLETE + 7] ^= 1;
     assert_int_equal(bench_boot(&bench), 1);
     assert_string_equal(bench_records(&bench), "1:VALID 2:NEW+1");
     assert_int_equal(ota_confirm(&bench.cfg), 0);
@@ -438,7 +432,7 @@ static void a_record_with_a_torn_mark_of_completion_is_written_anew(void **state
 static void torn_records_are_erased_before_they_change_their_mind(void **state)
 {
     (void)state;
-    for (int at = 0; at < 144; at += 7) {
+    for (int at = 0; at < 224; at += 7) {
         bench_record(&bench, 0, 1, OTA_STATE_VALID);
         memset(bench_otadata(&bench, 1), 0xFF, BENCH_SECTOR);
         bench_otadata(&bench, 1)[at] = 0xEF;
@@ -468,10 +462,10 @@ static void a_confirmation_is_completed_at_the_next_start(void **state)
     };
     for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++)
         for (uint32_t trial = OTA_STATE_NEW; trial <= OTA_STATE_PENDING; trial++) {
-            memset(bench_otadata(&bench, 0), 0xFF, 2 * BENCH_SECTOR);
+            bench_wipe(&bench);
             if (OTHERS[i].seq) bench_record(&bench, 0, OTHERS[i].seq, OTHERS[i].state);
             bench_record(&bench, 1, 2, trial);
-            mark_confirmed(1, 2);
+            bench_confirm(&bench, 1, 2);
             assert_int_equal(bench_boot(&bench), 1);
             assert_false(bench.boot.on_trial);
             assert_string_equal(bench_records(&bench), OTHERS[i].records);
@@ -484,7 +478,7 @@ static void a_confirmation_of_another_record_is_none(void **state)
     (void)state;
     bench_record(&bench, 0, 1, OTA_STATE_VALID);
     bench_record(&bench, 1, 2, OTA_STATE_NEW);
-    mark_confirmed(1, 4);
+    bench_confirm(&bench, 1, 4);
     assert_int_equal(bench_boot(&bench), 1);
     assert_true(bench.boot.on_trial);
     assert_int_equal(bench_boot(&bench), 0);
@@ -495,7 +489,7 @@ static void an_unfinished_confirmation_outlives_the_trial_after_it(void **state)
 {
     (void)state;
     bench_record(&bench, 0, 1, OTA_STATE_NEW);
-    mark_confirmed(0, 1);
+    bench_confirm(&bench, 0, 1);
     bench_record(&bench, 1, 2, OTA_STATE_NEW);
     assert_int_equal(bench_boot(&bench), 1);
     assert_true(bench.boot.on_trial);
@@ -549,7 +543,7 @@ static const start_t STARTS[] = {
 static void set_up(const start_t *s)
 {
     nor_power_on(&bench.nor);
-    memset(bench_otadata(&bench, 0), 0xFF, 2 * BENCH_SECTOR);
+    bench_wipe(&bench);
     if (s->seq0) bench_record(&bench, 0, s->seq0, s->state0);
     if (s->seq1) bench_record(&bench, 1, s->seq1, s->state1);
     bench_put(&bench, 0, image, image_len);

@@ -323,7 +323,7 @@ static void a_confirmation_needs_a_place_for_its_mark(void **state)
 {
     (void)state;
     bench_record(&bench, 0, 1, OTA_STATE_NEW);
-    memset(bench_otadata(&bench, 0) + 80, 0, 48);
+    memset(bench_otadata(&bench, 0) + BENCH_CONFIRMED, 0, 64);
     assert_int_equal(ota_confirm(&bench.cfg), OTA_SELECT_EXHAUSTED);
 }
 

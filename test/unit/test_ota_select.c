@@ -166,7 +166,7 @@ static void a_complete_record_can_be_read_whatever_becomes_of_its_sequence_numbe
         assert_false(read_select().record[0].valid);
         bench_record(&bench, 0, 5, OTA_STATE_VALID);
         bench_otadata(&bench, 0)[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        bench_otadata(&bench, 0)[128 + bit / 2] ^= 1; // the mark is not whole
+        bench_otadata(&bench, 0)[BENCH_COMPLETE + bit / 2] ^= 1; // the mark is not whole
         assert_false(read_select().record[0].valid);
         assert_true(read_select().record[0].torn);
     }
@@ -334,7 +334,7 @@ static void starts_with_the_slot_s_own_number(void **state)
     for (unsigned slots = 2; slots <= ESP_PARTITION_SLOTS_MAX; slots++)
         for (unsigned slot = 0; slot < slots; slot++) {
             bench.layout.slots = slots;
-            memset(bench_otadata(&bench, 0), 0xFF, 2 * BENCH_SECTOR);
+            bench_wipe(&bench);
             assert_int_equal(append(slot, OTA_STATE_NEW), 0);
             assert_int_equal(load_le32(bench_otadata(&bench, 0)), slot + 1); // as ESP-IDF does
             assert_int_equal(active_slot(), slot);
@@ -355,7 +355,7 @@ static void appends_the_next_number_that_means_the_slot(void **state)
             const unsigned slot = k / 3 / slots;
             const int sector = (int)(k & 1);
             bench.layout.slots = slots;
-            memset(bench_otadata(&bench, 0), 0xFF, 2 * BENCH_SECTOR);
+            bench_wipe(&bench);
             bench_record(&bench, sector, seq, OTA_STATE_VALID);
             memcpy(before, bench_otadata(&bench, sector), sizeof before);
             assert_int_equal(append(slot, OTA_STATE_NEW), 0);
@@ -376,7 +376,7 @@ static void says_when_no_number_is_left(void **state)
             for (unsigned slot = 0; slot < slots; slot++) {
                 const uint32_t seq = 0xFFFFFFFE - left;
                 bench.layout.slots = slots;
-                memset(bench_otadata(&bench, 0), 0xFF, 2 * BENCH_SECTOR);
+                bench_wipe(&bench);
                 bench_record(&bench, 0, seq, OTA_STATE_VALID);
                 bool possible = false;
                 for (uint32_t next = seq + 1; next != UINT32_MAX; next++)
@@ -625,7 +625,7 @@ static uint32_t rules_before, rules_after; // ruling() without a cut
 static void set_up(const change_t *c)
 {
     nor_power_on(&bench.nor);
-    memset(bench_otadata(&bench, 0), 0xFF, 2 * BENCH_SECTOR);
+    bench_wipe(&bench);
     if (c->seq0) bench_record(&bench, 0, c->seq0, c->state0);
     if (c->seq1) bench_esp_record(&bench, 1, c->seq1, c->state1);
     // What rejects itself was started before.
