@@ -414,6 +414,14 @@ unsigned sim_flash_changes(const sim_flash_t *sim)
     return sim->progs + sim->erases + sim->raises;
 }
 
+uint32_t sim_flash_weak(const sim_flash_t *sim, uint32_t at, uint32_t len)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = at; i < at + len; i++)
+        bits += bits_in(sim->weak[i]);
+    return bits;
+}
+
 void sim_flash_touch(sim_flash_t *sim, uint32_t at, uint32_t len)
 {
     for (uint32_t i = at; i < at + len; i++) {

@@ -151,6 +151,9 @@ void sim_flash_power_on(sim_flash_t *sim);
 /// Programs, erases and raises since sim_flash_power_on().
 unsigned sim_flash_changes(const sim_flash_t *sim);
 
+/// How many bits of these bytes are weak.
+uint32_t sim_flash_weak(const sim_flash_t *sim, uint32_t at, uint32_t len);
+
 /// Tells that `mem` was written directly: the bytes are firm, snapshots see the change. Needed only
 /// where there are weak cells or snapshots.
 void sim_flash_touch(sim_flash_t *sim, uint32_t at, uint32_t len);

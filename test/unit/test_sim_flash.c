@@ -44,7 +44,11 @@ static unsigned ones(const uint8_t *p, size_t len)
     return n;
 }
 
-static unsigned weak_bits(uint32_t at, uint32_t len) { return ones(sim.weak + at, len); }
+static unsigned weak_bits(uint32_t at, uint32_t len)
+{
+    assert_int_equal(sim_flash_weak(&sim, at, len), ones(sim.weak + at, len));
+    return ones(sim.weak + at, len);
+}
 
 static void fill_sector(uint32_t at)
 {
