@@ -126,7 +126,9 @@ static void tear(sim_flash_t *sim, uint32_t at, const uint8_t *target, uint32_t 
     if (way == FIRST_AND_FEW || way == ZERO_FIRST) share = 20;
     const bool in_order =
         way == FROM_FIRST || way == FROM_LAST || way == FIRST_AND_FEW || way == ZERO_FIRST;
-    const uint32_t edge = sim_random(&chance, len + 1);
+    // Records lie at the start of a sector: half of the edges, too.
+    const uint32_t near = (uint32_t)smaller(len, SIM_FLASH_PAGE);
+    const uint32_t edge = sim_random(&chance, (sim_random(&chance, 2) ? near : len) + 1);
     const bool firm_behind = in_order && sim_random(&chance, 2);
     uint64_t flips = 0;
     uint64_t weaks = 0;

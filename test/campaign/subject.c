@@ -16,7 +16,7 @@
 #include "sim_random.h"
 
 enum {
-    SLOT_STEP = 0x10000,  // ESP-IDF maps images in pages of so much
+    SLOT_STEP = 0x10000, // ESP-IDF maps images in pages of so much
     SLOT_SECTORS = 4,
     FIRST_SECURE_VERSION = 1,
 };
@@ -372,8 +372,7 @@ static void judge_trial(subject_t *w)
     if (m->activated == NO) subject_fail(w, "image %d boots, it was not activated", m->trial);
     m->activated = YES;
     if (!w->boot.on_trial) {
-        if (m->confirms == NO)
-            subject_fail(w, "image %d boots as if it were confirmed", m->trial);
+        if (m->confirms == NO) subject_fail(w, "image %d boots as if it were confirmed", m->trial);
         m->confirmed = m->trial;
         m->trial = NO_IMAGE;
         return;
@@ -381,7 +380,6 @@ static void judge_trial(subject_t *w)
     if (m->rejected == YES) subject_fail(w, "image %d boots, it was rejected", m->trial);
     if (m->starts_min >= w->place->attempts)
         subject_fail(w, "image %d boots again, it had %u attempts", m->trial, w->place->attempts);
-    m->confirms = m->rejected = NO; // it was not to be
     m->starts_min++;
     m->starts_max++;
 }
@@ -417,6 +415,8 @@ bool subject_boot(subject_t *w)
     ota_boot_choose(&w->boot, &w->cfg);
     if (w->sim.flaw[0]) subject_fail(w, "boot: against the rules of flash: %s", w->sim.flaw);
     if (w->sim.fired) {
+        // The erase that ends a trial may have taken its marks and left the record.
+        if (m->starts_max >= w->place->attempts) m->starts_min = 0;
         m->starts_max++;
         return false;
     }
@@ -527,6 +527,7 @@ bool subject_confirm(subject_t *w)
 bool subject_reject(subject_t *w)
 {
     w->model.rejected = MAYBE;
+    w->model.starts_min = 0; // as when the bootloader gives it up
     const int err = ota_reject(&w->cfg);
     if (!err) w->model.rejected = YES;
     tell(w, "  rejected");

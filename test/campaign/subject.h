@@ -32,11 +32,11 @@ typedef enum { NO, MAYBE, YES } certainty_t; // MAYBE: power was lost meanwhile
 
 /// What the oracle knows.
 typedef struct {
-    int confirmed, trial;             // images
+    int confirmed, trial;                      // images
     certainty_t activated, confirms, rejected; // the trial
-    unsigned starts_min, starts_max;  // of it
-    int running;                      // image that was started last
-    uint32_t secure_version;          // the highest one of all that were confirmed
+    unsigned starts_min, starts_max;           // of it
+    int running;                               // image that was started last
+    uint32_t secure_version;                   // the highest one of all that were confirmed
 } model_t;
 
 enum { FAULTS_MAX = 4, TRACE_MAX = 8192 };
