@@ -15,7 +15,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -539,6 +541,7 @@ static int run_all(run_t r, const char *only)
             return 1;
         }
         if (pid == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL); // not to outlive whoever ends the campaign
             work(r, tally + r.worker * PAIRS, only);
             exit(0);
         }
