@@ -260,7 +260,8 @@ static int program(void *ctx, uint32_t at, const void *p, uint32_t len)
     if (len == 0 || at / SIM_FLASH_PAGE != (at + len - 1) / SIM_FLASH_PAGE)
         return flawed(sim, "program across a page", at, len);
     if (sim->dead) return SIM_FLASH_NO_POWER;
-    if (!is_blank(sim->mem + at, len)) return flawed(sim, "program over data", at, len);
+    if (!is_blank(sim->mem + at, len) && sim->spoilt[sector_of(sim, at)].kind == SIM_FLASH_GOOD)
+        return flawed(sim, "program over data", at, len);
     sim->progs++;
     *sim->clock += prog_time(sim, at, len);
     return change(sim, at, p, len, false);

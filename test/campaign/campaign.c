@@ -8,14 +8,15 @@
 //
 // After each cut the device recovers: it must come to rest within two boots and stay there, whatever
 // its weak cells say at each boot; the update must then be possible; and a further one that fails must
-// lead back to it. The first cuts are all there are, the second ones too where otadata or the counter
-// changes; of the second ones in image data there is a sample, which is the same in every run.
+// lead back to it. The first cut hits every change there is. After one that hits otadata or the
+// counter (--deep 1: after a quarter of the ways to do so), the second one hits every change of them,
+// too. Of the other pairs there is a sample, which is the same in every run.
 #include "subject.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -81,6 +82,16 @@ static bool trial_damaged(subject_t *w)
     return true;
 }
 
+// With a factory application: nothing else is left.
+static bool old_damaged(subject_t *w)
+{
+    if (!w->place->factory) return new_damaged(w);
+    STEP(install(w, OLD));
+    subject_damage(w, w->boot.slot);
+    w->model.confirmed = FRESH;
+    return true;
+}
+
 static bool half_updated(subject_t *w)
 {
     STEP(install(w, OLD));
@@ -123,6 +134,14 @@ static bool erase(subject_t *w)
     return subject_erase(w);
 }
 
+// The flash under an update does not keep what is programmed.
+static bool update_bad_sector(subject_t *w)
+{
+    STEP(subject_boot(w));
+    STEP(subject_update_bad_sector(w, NEW));
+    return subject_boot(w);
+}
+
 typedef enum { CONFIRMS, REJECTS, IGNORES } habit_t;
 
 typedef struct {
@@ -150,6 +169,8 @@ static const scenario_t SCENARIOS[] = {
     { "rollback", true, new_activated_after_old, boot_on, IGNORES, true },
     { "damaged", false, new_damaged, boot_on, CONFIRMS, false },
     { "damaged-trial", false, trial_damaged, boot_on, CONFIRMS, false },
+    { "damaged-update", false, old_damaged, update, CONFIRMS, true },
+    { "bad-sector", false, old_installed, update_bad_sector, CONFIRMS, true },
     { "erase", false, old_installed, erase, CONFIRMS, false },
 };
 
@@ -330,44 +351,50 @@ static sim_flash_fault_t torn(unsigned n, uint64_t seed)
     return (sim_flash_fault_t){ n, SIM_FLASH_TORN, seed };
 }
 
-// The ways to die in one change: at most EFFECTS_MAX. Returns how many.
-enum { EFFECTS_MAX = 80 };
+// The ways to die in one change, all of them different. Returns how many.
+enum { EFFECTS_MAX = 2 + 4 * SIM_FLASH_WAYS };
 
-static unsigned effects(const run_t *r, unsigned n, bool is_metadata,
-                        sim_flash_fault_t out[EFFECTS_MAX])
+static unsigned first_effects(const run_t *r, unsigned n, bool is_metadata,
+                              sim_flash_fault_t out[EFFECTS_MAX])
 {
-    const bool first = r->h.faults == 0;
     uint64_t chance = chance_of(&r->h, n);
+    const unsigned more = (r->deep > 1) ? 2 : 1;
     unsigned count = 0;
     out[count++] = (sim_flash_fault_t){ n, SIM_FLASH_NOTHING, 0 };
-    if (is_metadata) out[count++] = (sim_flash_fault_t){ n, SIM_FLASH_DONE, 0 };
-    unsigned torns = first ? (is_metadata ? SIM_FLASH_WAYS : 2) : (is_metadata ? 1 : 0);
-    unsigned bits = is_metadata ? (first ? 4 : 0) : 0;
-    if (r->deep > 1) {
-        torns = first ? (is_metadata ? 2 * SIM_FLASH_WAYS : 4) : (is_metadata ? r->deep : 1);
-        bits = is_metadata ? (first ? 8 : 1) : 0;
+    if (!is_metadata) { // what is done before the next change is what is done after this one
+        for (unsigned i = 0; i < 2 * more; i++)
+            out[count++] = torn(n, sim_random(&chance, 1000));
+        return count;
     }
-    // The first ones in order, so that each way is among them.
-    for (unsigned i = 0; i < torns && i < EFFECTS_MAX / 2; i++)
-        out[count++] = torn(n, first && is_metadata ? i : sim_random(&chance, 40 * SIM_FLASH_WAYS));
-    for (unsigned i = 0; i < bits; i++) {
+    out[count++] = (sim_flash_fault_t){ n, SIM_FLASH_DONE, 0 };
+    for (unsigned i = 0; i < more * SIM_FLASH_WAYS; i++)
+        out[count++] = torn(n, i);
+    for (unsigned i = 0; i < 4 * more; i++) {
         out[count++] = (sim_flash_fault_t){ n, SIM_FLASH_ONE_BIT, sim_random(&chance, 100) };
         out[count++] = (sim_flash_fault_t){ n, SIM_FLASH_ALL_BUT_ONE, sim_random(&chance, 100) };
     }
     return count;
 }
 
+static sim_flash_fault_t any_effect(unsigned n, uint64_t *chance)
+{
+    static const sim_flash_effect_t EFFECT[] = {
+        SIM_FLASH_NOTHING, SIM_FLASH_DONE, SIM_FLASH_TORN,
+        SIM_FLASH_TORN,    SIM_FLASH_TORN, SIM_FLASH_TORN
+    };
+    const sim_flash_effect_t effect = EFFECT[sim_random(chance, COUNT(EFFECT))];
+    return (sim_flash_fault_t){ n, effect, sim_random(chance, 1000) };
+}
+
 // The second cut, in each change of the recovery from the first one: `is_metadata` says of which.
 static void cut_again(run_t *r, const bool *is_metadata, unsigned changes)
 {
-    sim_flash_fault_t effect[EFFECTS_MAX];
-    for (unsigned n = 1; n <= changes && !enough_failed(r); n++) {
+    for (unsigned n = 1; n <= changes; n++) {
         uint64_t chance = chance_of(&r->h, n);
-        if (!is_metadata[n - 1] && sim_random(&chance, 1000) >= 10 * r->deep) continue;
-        const unsigned count = effects(r, n, is_metadata[n - 1], effect);
+        if (!is_metadata[n - 1] && sim_random(&chance, 1000) >= 5 * r->deep) continue;
         r->h.faults = 2;
-        for (unsigned i = 0; i < count && !enough_failed(r); i++) {
-            r->h.fault[1] = effect[i];
+        for (unsigned i = 0; i < r->deep && !enough_failed(r); i++) {
+            r->h.fault[1] = any_effect(n, &chance);
             (void)history(r, true, NULL);
         }
         r->h.faults = 1;
@@ -386,7 +413,7 @@ static void cut_once(run_t *r, unsigned n, bool is_metadata)
 {
     static bool trace[TRACE_MAX];
     sim_flash_fault_t effect[EFFECTS_MAX];
-    const unsigned count = effects(r, n, is_metadata, effect);
+    const unsigned count = first_effects(r, n, is_metadata, effect);
     r->h.faults = 1;
     for (unsigned i = 0; i < count && !enough_failed(r); i++) {
         unsigned changes;
@@ -395,7 +422,7 @@ static void cut_once(run_t *r, unsigned n, bool is_metadata)
         copy_trace(r->w, trace, &changes);
         uint64_t chance = chance_of(&r->h, 0);
         // After a cut in image data all recoveries are much alike.
-        if (r->deep > 0 && (is_metadata || sim_random(&chance, 1000) < 10 * r->deep))
+        if (sim_random(&chance, 100) < (is_metadata ? 25 : 1) * r->deep)
             cut_again(r, trace, changes);
     }
     r->h.faults = 0;
@@ -567,7 +594,7 @@ static void usage(FILE *to)
         "Updates a simulated device, cuts the power at every flash operation and again while it\n"
         "recovers, and looks what boots.\n"
         "\n"
-        "  --deep N      0: one cut a history; 1 (if not given): two; up to 20: more ways to die\n"
+        "  --deep N      0: one cut a history; 1 (if not given): two; up to 20: N ways to die the second time\n"
         "  --workers N   processes, if not given one for each core; the result is the same\n"
         "  --failures N  stop after so many, if not given 5\n"
         "  --only TEXT   only what has TEXT in its name, such as w25q-2.confirm\n"

@@ -377,6 +377,7 @@ static void judge_trial(subject_t *w)
         m->trial = NO_IMAGE;
         return;
     }
+    if (m->confirms == YES) subject_fail(w, "image %d lost its confirmation", m->trial);
     if (m->rejected == YES) subject_fail(w, "image %d boots, it was rejected", m->trial);
     if (m->starts_min >= w->place->attempts)
         subject_fail(w, "image %d boots again, it had %u attempts", m->trial, w->place->attempts);
@@ -389,6 +390,7 @@ static void judge_confirmed(subject_t *w)
     model_t *m = &w->model;
     if (w->boot.on_trial) subject_fail(w, "confirmed image %d is on trial", m->confirmed);
     if (m->trial == NO_IMAGE) return;
+    if (m->confirms == YES) subject_fail(w, "image %d lost its confirmation", m->trial);
     if (m->activated == YES && m->rejected == NO && m->confirms == NO &&
         m->starts_max < w->place->attempts)
         subject_fail(w, "image %d boots, %d was activated", m->confirmed, m->trial);
@@ -498,6 +500,23 @@ bool subject_update(subject_t *w, int number, bool resume)
     return done(w, "activate", (int)err);
 }
 
+bool subject_update_bad_sector(subject_t *w, int number)
+{
+    const image_t *image = &w->image[number];
+    ota_t *o = &w->ota;
+    const uint32_t slot = (uint32_t)(w->cfg.running + 1) % w->layout.slots;
+    const uint32_t bad = w->layout.slot[slot].at / sector_size(w) + 1;
+    sim_flash_spoil(&w->sim, bad, SIM_FLASH_STICKS, 0);
+    bool alive = transfer(w, image, image->len, false);
+    ota_err_t err = alive ? ota_finish(o) : OTA_OK;
+    while (alive && !err && ota_busy(o))
+        err = ota_step(o);
+    sim_flash_spoil(&w->sim, bad, SIM_FLASH_GOOD, 0);
+    if (w->sim.fired) return false;
+    if (err != OTA_ERR_IMAGE) subject_fail(w, "what cannot be read back gives %d", (int)err);
+    return true;
+}
+
 bool subject_erase(subject_t *w)
 {
     ota_t *o = &w->ota;
@@ -513,8 +532,11 @@ bool subject_erase(subject_t *w)
 
 bool subject_confirm(subject_t *w)
 {
+    const unsigned before = sim_flash_changes(&w->sim);
     w->model.confirms = MAYBE;
     const int err = ota_confirm(&w->cfg);
+    // As ota.h promises: from the second change on nothing takes it back.
+    if (err && sim_flash_changes(&w->sim) > before + 1) w->model.confirms = YES;
     tell(w, "  confirmed");
     if (!err) {
         w->model.confirmed = w->model.trial;
