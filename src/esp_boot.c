@@ -18,7 +18,6 @@
 
 enum { AT_STATE = 24, AT_CRC = 28 };
 #define SEQ_BLANK       UINT32_MAX
-#define DESC_MAGIC      UINT32_C(0xABCD5432)
 #define LOAD_ADDR_FIRST UINT32_C(0x10000000) // segments for lower addresses are loaded nowhere
 
 // --- Records: ESP-IDF's rules, which take a seq of 0 and any state ---
@@ -66,7 +65,8 @@ static bool read_versions(const esp_boot_cfg_t *cfg, esp_extent_t where, uint32_
     const flash_t *flash = cfg->flash;
     if (flash->read(flash->ctx, where.at + ESP_IMAGE_DESC_AT, desc, sizeof desc) != 0) return false;
     *image = load_le32(desc + 4);
-    return load_le32(desc) == DESC_MAGIC && cfg->counter->read(cfg->counter->ctx, least) == 0;
+    return load_le32(desc) == ESP_IMAGE_DESC_MAGIC &&
+           cfg->counter->read(cfg->counter->ctx, least) == 0;
 }
 
 static bool is_new_enough(const esp_boot_cfg_t *cfg, esp_extent_t where)
@@ -139,12 +139,7 @@ static bool can_start(esp_boot_t *b, const esp_boot_cfg_t *cfg, esp_extent_t whe
     };
     if (!is_new_enough(cfg, where)) return false;
     esp_image_init(&b->image, &image, cfg->crypto);
-    for (uint32_t at = 0; !esp_image_complete(&b->image); at += (uint32_t)sizeof b->buf) {
-        if (at >= where.size) return false; // or there is no such partition
-        const uint32_t len = (uint32_t)smaller(sizeof b->buf, where.size - at);
-        if (cfg->flash->read(cfg->flash->ctx, where.at + at, b->buf, len) != 0) return false;
-        if (esp_image_input(&b->image, b->buf, len) != ESP_IMAGE_OK) return false;
-    }
+    if (esp_image_read(&b->image, cfg->flash, b->buf, sizeof b->buf) != 0) return false;
     return esp_image_finish(&b->image) == ESP_IMAGE_OK && can_load(&b->image);
 }
 
