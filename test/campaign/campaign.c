@@ -128,6 +128,12 @@ static bool boot_on(subject_t *w)
     return true;
 }
 
+static bool update_and_boot_on(subject_t *w)
+{
+    STEP(new_activated(w));
+    return boot_on(w);
+}
+
 static bool erase(subject_t *w)
 {
     STEP(subject_boot(w));
@@ -167,6 +173,7 @@ static const scenario_t SCENARIOS[] = {
     { "reject", false, new_activated_after_old, reject, REJECTS, false },
     { "rollback-first", false, new_activated, boot_on, IGNORES, false },
     { "rollback", true, new_activated_after_old, boot_on, IGNORES, true },
+    { "ignored", false, old_installed, update_and_boot_on, IGNORES, false },
     { "damaged", false, new_damaged, boot_on, CONFIRMS, false },
     { "damaged-trial", false, trial_damaged, boot_on, CONFIRMS, false },
     { "damaged-update", false, old_damaged, update, CONFIRMS, true },
@@ -550,6 +557,7 @@ static int print_totals(const tally_t *tally, unsigned workers)
            (unsigned long long)total.histories, (unsigned)COUNT(PLACES),
            (unsigned long long)total.fired, (unsigned long long)total.planned,
            (unsigned long long)total.failures);
+    if (total.histories == 0) fprintf(stderr, "campaign: no history has a name like that\n");
     return total.failures == 0 && total.histories > 0 && total.fired == total.planned ? 0 : 1;
 }
 
