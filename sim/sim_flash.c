@@ -134,8 +134,10 @@ static void tear(sim_flash_t *sim, uint32_t at, const uint8_t *target, uint32_t 
     uint64_t weaks = 0;
     for (uint32_t i = 0; i < len; i++) {
         uint8_t *const p = &sim->mem[at + i];
-        if (i % 8 == 0) flips = random_bits(&chance, share);
-        if (i % 8 == 0) weaks = random_bits(&chance, weak);
+        if (i % 8 == 0) {
+            flips = random_bits(&chance, share);
+            weaks = random_bits(&chance, weak);
+        }
         const unsigned from = (way == ZERO_SCATTERED || way == ZERO_FIRST) ? 0 : *p;
         const unsigned changes = from ^ ((way == ZEROED) ? 0 : target[i]);
         const bool done = in_order && ((way == FROM_LAST) ? i >= edge : i < edge);
@@ -435,29 +437,34 @@ void sim_flash_touch(sim_flash_t *sim, uint32_t at, uint32_t len)
 
 // --- Snapshots ---
 
-static void copy_sector(sim_flash_sector_t *to, uint8_t *to_mem, uint8_t *to_weak,
-                        const sim_flash_sector_t *from, const uint8_t *mem, const uint8_t *weak,
-                        uint32_t len)
+/// A place for all that belongs to sectors.
+typedef struct {
+    sim_flash_sector_t *sector;
+    uint8_t *mem, *weak;
+} content_t;
+
+static void copy_content(content_t to, content_t from, size_t sectors, size_t len)
 {
-    if (to->version != from->version) {
-        memcpy(to_mem, mem, len);
-        if (to->weak || from->weak) memcpy(to_weak, weak, len);
+    for (size_t i = 0; i < sectors; i++) {
+        if (to.sector[i].version != from.sector[i].version) {
+            memcpy(to.mem + i * len, from.mem + i * len, len);
+            if (to.sector[i].weak || from.sector[i].weak)
+                memcpy(to.weak + i * len, from.weak + i * len, len);
+        }
+        to.sector[i] = from.sector[i];
     }
-    *to = *from;
 }
 
 void sim_flash_save(const sim_flash_t *sim, sim_flash_snap_t *snap)
 {
-    const uint32_t len = sim->flash.sector_size;
     const uint32_t sectors = sector_of(sim, sim->flash.size);
     if (!snap->mem) {
         snap->mem = allocate(sim->flash.size, 1);
         snap->weak = allocate(sim->flash.size, 1);
         snap->sector = allocate(sectors, sizeof *snap->sector);
     }
-    for (uint32_t i = 0; i < sectors; i++)
-        copy_sector(&snap->sector[i], snap->mem + i * len, snap->weak + i * len, &sim->sector[i],
-                    sim->mem + i * len, sim->weak + i * len, len);
+    copy_content((content_t){ snap->sector, snap->mem, snap->weak },
+                 (content_t){ sim->sector, sim->mem, sim->weak }, sectors, sim->flash.sector_size);
     snap->count = sim->count;
     snap->boots = sim->boots;
     snap->chaos = sim->chaos;
@@ -466,10 +473,9 @@ void sim_flash_save(const sim_flash_t *sim, sim_flash_snap_t *snap)
 
 void sim_flash_restore(sim_flash_t *sim, const sim_flash_snap_t *snap)
 {
-    const uint32_t len = sim->flash.sector_size;
-    for (uint32_t i = 0; i < sector_of(sim, sim->flash.size); i++)
-        copy_sector(&sim->sector[i], sim->mem + i * len, sim->weak + i * len, &snap->sector[i],
-                    snap->mem + i * len, snap->weak + i * len, len);
+    copy_content((content_t){ sim->sector, sim->mem, sim->weak },
+                 (content_t){ snap->sector, snap->mem, snap->weak },
+                 sector_of(sim, sim->flash.size), sim->flash.sector_size);
     forget(sim);
     sim->count = snap->count;
     sim->boots = snap->boots;

@@ -337,8 +337,8 @@ static const char *sector_text(const subject_t *w, int i, char text[64])
     const uint8_t *p = w->sim.mem + w->layout.otadata_at + (uint32_t)i * sector_size(w);
     const ota_record_t r = ota_select_decode(p, w->layout.slots);
     unsigned used = 0;
-    for (unsigned k = 0; k < 8; k++)
-        used = used << 1 | !flash_is_blank(p + OTA_RECORD_LEN + k * FLASH_UNIT, FLASH_UNIT);
+    for (uint32_t k = 0; k < 8; k++)
+        if (!flash_is_blank(p + OTA_RECORD_LEN + k * FLASH_UNIT, FLASH_UNIT)) used |= 0x80u >> k;
     if (flash_is_blank(p, sector_size(w)))
         snprintf(text, 64, "blank");
     else if (!r.valid)

@@ -373,7 +373,7 @@ static void seeds_decide_how_weak_cells_read(void **state)
     for (int i = 0; i < 2; i++) {
         sim_flash_close(&sim);
         sim_flash_open(&sim, SIZE, SECTOR);
-        sim_flash_cut(&sim, 1, SIM_FLASH_TORN, (uint64_t)(2 + 3 * SIM_FLASH_WAYS * i));
+        sim_flash_cut(&sim, 1, SIM_FLASH_TORN, (i == 0) ? 2 : 2 + 3 * SIM_FLASH_WAYS);
         assert_int_equal(prog(0, SIM_FLASH_PAGE), SIM_FLASH_NO_POWER);
         for (int boot = 0; boot < 32; boot++) {
             sim_flash_power_on(&sim);
