@@ -565,9 +565,10 @@ static int print_totals(const tally_t *tally, unsigned workers)
 
 static int run_all(run_t r, const char *only)
 {
-    // Without a file there is none to name. cppcheck-suppress invalidFunctionArg
-    tally_t *const tally = mmap(NULL, r.workers * PAIRS * sizeof *tally, PROT_READ | PROT_WRITE,
-                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    const size_t size = r.workers * PAIRS * sizeof(tally_t);
+    const int flags = MAP_SHARED | MAP_ANONYMOUS;
+    // cppcheck-suppress invalidFunctionArg ; there is no file
+    tally_t *const tally = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (tally == MAP_FAILED) {
         perror("campaign");
         return 1;
@@ -591,7 +592,7 @@ static int run_all(run_t r, const char *only)
     }
     if (lost) fprintf(stderr, "campaign: %d of %u processes did not end well\n", lost, r.workers);
     const int result = print_totals(tally, r.workers);
-    munmap(tally, r.workers * PAIRS * sizeof *tally);
+    munmap(tally, size);
     return lost ? 1 : result;
 }
 
