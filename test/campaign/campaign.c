@@ -554,10 +554,10 @@ static int print_totals(const tally_t *tally, unsigned workers)
         total.failures += sum.failures;
     }
     printf(
-        "%llu operations, %llu histories over %u devices, %llu of %llu planned cuts happened, "
+        "%llu operations, %llu histories, %llu of %llu planned cuts happened, "
         "%llu failed\n",
         (unsigned long long)total.operations, (unsigned long long)total.histories,
-        (unsigned)COUNT(PLACES), (unsigned long long)total.fired, (unsigned long long)total.planned,
+        (unsigned long long)total.fired, (unsigned long long)total.planned,
         (unsigned long long)total.failures);
     if (total.histories == 0) fprintf(stderr, "campaign: no history has a name like that\n");
     return total.failures == 0 && total.histories > 0 && total.fired == total.planned ? 0 : 1;
