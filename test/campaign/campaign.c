@@ -189,15 +189,17 @@ static bool decide(subject_t *w, habit_t habit)
     return (habit == CONFIRMS) ? subject_confirm(w) : subject_reject(w);
 }
 
-// Boots until the same image starts again and nothing changes any more.
+// Boots until the same image starts again and nothing changes any more; but what weak cells pretended
+// to be may still be mended whenever they show it.
 static bool come_to_rest(subject_t *w, habit_t habit)
 {
     const unsigned enough = 3 + (habit == IGNORES ? w->place->attempts : 0);
     int last = NO_IMAGE;
     for (unsigned boots = 1;; boots++) {
+        const bool moody = subject_is_moody(w);
         STEP(subject_boot(w));
-        if (w->model.running == last && !w->boot.on_trial && sim_flash_changes(&w->sim) == 0)
-            return true;
+        const bool quiet = moody || sim_flash_changes(&w->sim) == 0;
+        if (w->model.running == last && !w->boot.on_trial && quiet) return true;
         if (boots == enough) subject_fail(w, "still changing otadata after %u boots", boots);
         last = w->model.running;
         STEP(decide(w, habit));
