@@ -18,7 +18,7 @@ WORDS = ("Threads:", "Memory:", "Time:")
 LINES_MAX = 15
 COLUMNS_MAX = 100
 OPTIONS = "-std=c11 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Werror -Wno-unused-variable -Wno-unused-but-set-variable"
-FOLDERS = ("src", "host", "ports/psa", "tools")
+FOLDERS = ("src", "host", "ports/psa", "sim", "tools")
 
 
 def top_comment(path):
@@ -73,7 +73,7 @@ def main():
     compiler = sys.argv[2] if len(sys.argv) > 2 else "cc"
     faults = []
     examples = []
-    for pattern in ("src/*.h", "host/*.h", "ports/*/*.h"):
+    for pattern in ("src/*.h", "host/*.h", "ports/*/*.h", "sim/*.h"):
         for path in sorted(root.glob(pattern)):
             example = header_example(path)
             if path.parent.name == "src" and path.name not in NO_EXAMPLE:

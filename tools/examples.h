@@ -174,6 +174,10 @@ extern const char *text;
 extern const uint8_t *bytes;
 #endif
 
+#if defined EXAMPLE_sim_flash
+extern uint64_t seed;
+#endif
+
 #if defined EXAMPLE_counter
 extern struct efuse_t {
     int none;

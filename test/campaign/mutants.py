@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""mutants.py COMPILER: plants faults in copies of the update engine; the campaign must find each of them.
+
+A fault is a piece of text of src/ and what stands there instead. A piece that is not there exactly once is an error:
+then the engine has changed, and the mutant has to follow.
+"""
+# SPDX-License-Identifier: Apache-2.0
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = "-std=c11 -D_GNU_SOURCE -O1 -w".split()
+SECONDS = 300
+
+# What of the campaign is run for a mutant: one cut, three layouts; but for these, which need two.
+USUAL = "--deep 0 --only stm32l4-"
+DEEPER = {
+    "a state that nobody knows is taken for a record": "--deep 2 --only w25q-2.raise",
+    "a mark need not be exact": "--deep 3 --only stm32l4-2.confirm-first",
+}
+
+MUTANTS = [
+    ("the selector does not look at the CRC", "ota_select.c",
+     "load_le32(raw + AT_CRC) == crc_of_seq(raw) &&", ""),
+    ("a state that nobody knows is taken for a record", "ota_select.c",
+     "(r.state <= OTA_STATE_ABORTED || r.state == OTA_STATE_UNDEFINED);", "true;"),
+    ("confirming rewrites the record in place", "ota.c",
+     "err = ota_select_confirm(cfg->flash, cfg->layout);",
+     "err = ota_select_reject(cfg->flash, cfg->layout, OTA_STATE_VALID);"),
+    ("the first half of a record is programmed first", "ota_select.c",
+     "    if (!err) err = flash->prog(flash->ctx, at + FLASH_UNIT, raw + FLASH_UNIT, FLASH_UNIT);\n"
+     "    if (!err) err = flash->prog(flash->ctx, at, raw, FLASH_UNIT);\n",
+     "    if (!err) err = flash->prog(flash->ctx, at, raw, FLASH_UNIT);\n"
+     "    if (!err) err = flash->prog(flash->ctx, at + FLASH_UNIT, raw + FLASH_UNIT, FLASH_UNIT);\n"),
+    ("a new record goes where the ruling one is", "ota_select.c",
+     "(stays >= 0) ? 1 - stays : 0", "(stays >= 0) ? stays : 0"),
+    ("a sector is used without being erased, if it reads as blank", "ota.c",
+     "const int err = flash->erase(flash->ctx, target(o).at + o->erased);",
+     "uint8_t all[0x4000];\n"
+     "    int err = flash->read(flash->ctx, target(o).at + o->erased, all, flash->sector_size);\n"
+     "    if (!err && !flash_is_blank(all, flash->sector_size))\n"
+     "        err = flash->erase(flash->ctx, target(o).at + o->erased);"),
+    ("the image is not read back", "ota.c", "    o->phase = OTA_READBACK;\n", "    o->phase = OTA_VERIFIED;\n"),
+    ("the image is activated before it is read back", "ota.c", "    o->phase = OTA_READBACK;\n",
+     "    o->phase = OTA_READBACK;\n"
+     "    (void)ota_select_append(o->cfg->flash, o->cfg->layout, o->slot, OTA_STATE_NEW);\n"),
+    ("the slot's record is not retired before an update", "ota.c",
+     "const int err = ota_select_retire(o->cfg->flash, o->cfg->layout, o->slot, o->cfg->running);",
+     "const int err = 0;"),
+    ("an update goes on one sector too late", "ota.c",
+     "hash_from_start(o, begin ? begin - sector : 0)", "hash_from_start(o, begin)"),
+    ("a mark need not be exact", "ota_select.c",
+     "    make_mark(text, seq, mark);\n    return memcmp(unit, mark, FLASH_UNIT) == 0;",
+     "    make_mark(text, seq, mark);\n    return !flash_is_blank(unit, FLASH_UNIT);"),
+    ("torn records are left for later", "ota_select.c", "if (sel.record[i].torn)", "if (0)"),
+    ("records without mark of completion stay so", "ota_select.c",
+     "sel.record[sel.active].whole ? 0 : complete(flash, layout, &sel)", "0"),
+    ("the counter is raised before the record is written", "ota.c",
+     "    err = ota_select_confirm(cfg->flash, cfg->layout);\n"
+     "    return (err || !cfg->counter) ? err : raise_counter(cfg);\n",
+     "    err = cfg->counter ? raise_counter(cfg) : 0;\n"
+     "    return err ? err : ota_select_confirm(cfg->flash, cfg->layout);\n"),
+    ("the bootloader does not raise the counter", "ota_boot.c",
+     "(void)counter->raise(counter->ctx, b->image.secure_version);", "{}"),
+    ("starts are not counted", "ota_boot.c",
+     "ota_select_mark_start(flash, cfg->layout) == 0", "true"),
+    ("the image that boots is not verified", "ota_boot.c",
+     "if (verdict == INTACT) b->slot = order[i];", "b->slot = order[i];"),
+]
+
+
+class Campaign:
+    def __init__(self, compiler, folder):
+        self.compiler = compiler
+        self.folder = folder
+        self.program = folder / "campaign"
+        sources = [*(ROOT / "test/campaign").glob("*.c"), *(ROOT / "sim").glob("*.c"), *(ROOT / "src").glob("*.c"),
+                   ROOT / "host/assert_fail.c"]
+        self.objects = {source.name: self.compile(source, source.stem + ".o") for source in sources}
+
+    def compile(self, source, name):
+        target = self.folder / name
+        includes = [f"-I{ROOT / folder}" for folder in ("src", "sim")]
+        subprocess.run([self.compiler, *FLAGS, *includes, "-c", source, "-o", target], check=True)
+        return target
+
+    def run(self, objects, options):
+        """(exit code, output) of a program of these objects."""
+        subprocess.run([self.compiler, *objects.values(), "-o", self.program], check=True)
+        done = subprocess.run([self.program, "--workers", "1", "--failures", "1", *options.split()],
+                              text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=SECONDS)
+        return done.returncode, done.stderr
+
+    def run_mutant(self, what, file, old, new):
+        source = self.folder / file
+        source.write_text((ROOT / "src" / file).read_text().replace(old, new))
+        return self.run({**self.objects, file: self.compile(source, "mutant.o")}, DEEPER.get(what, USUAL))
+
+
+def main():
+    folder = Path(tempfile.mkdtemp())
+    wrong = 0
+    try:
+        campaign = Campaign(sys.argv[1] if len(sys.argv) > 1 else "cc", folder)
+        code, output = campaign.run(campaign.objects, USUAL)
+        if code != 0:
+            sys.exit(f"the engine as it is fails:\n{output}")
+        for what, file, old, new in MUTANTS:
+            if (count := (ROOT / "src" / file).read_text().count(old)) != 1:
+                print(f"ERROR {what}: its text is {count} times in src/{file}")
+                wrong += 1
+                continue
+            code, output = campaign.run_mutant(what, file, old, new)
+            said = output.splitlines()[0] if output else ""
+            if code == 1 and said.startswith("FAILED: "):
+                print(f"found {what}: {said[8:]}")
+            else:
+                print(f"ERROR {what}: exit code {code}, {said or 'nothing found'}")
+                wrong += 1
+    finally:
+        shutil.rmtree(folder)
+    print(f"{len(MUTANTS) - wrong} of {len(MUTANTS)} mutants were found")
+    sys.exit(1 if wrong else 0)
+
+
+main()
