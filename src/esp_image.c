@@ -177,14 +177,16 @@ static void on_segment(esp_image_t *im)
 }
 
 /// All of the first 288 bytes are here. ESP-IDF takes the descriptor's place for granted, and reads
-/// whatever lies there, as soon as there is a segment.
+/// whatever lies there: page size and magic as soon as there is a segment, eFuse revisions once the
+/// first one holds any data.
 static void on_head(esp_image_t *im)
 {
     im->has_desc = im->segments > 0 && load_le32(im->magic) == DESC_MAGIC;
     im->secure_version = load_le32(im->magic + 4);
     if (needs_desc(im) && !im->has_desc) fail(im, ESP_IMAGE_ERR_DESC);
 
-    if (im->cfg.efuse_rev != ESP_IMAGE_ANY_REV && im->segments > 0 && im->chip_id != CHIP_ESP32) {
+    if (im->cfg.efuse_rev != ESP_IMAGE_ANY_REV && im->segment[0].len > 0 &&
+        im->chip_id != CHIP_ESP32) {
         const uint16_t min = load_le16(im->limits);
         const uint16_t max = load_le16(im->limits + 2);
         if (limit_set(min) && im->cfg.efuse_rev < min) fail(im, ESP_IMAGE_ERR_CHIP_REV);

@@ -552,6 +552,26 @@ static void the_efuse_revision_does_not_matter_on_an_esp32(void **state)
     free(image);
 }
 
+static void a_first_segment_without_data_has_no_efuse_revisions(void **state)
+{
+    (void)state;
+    static uint8_t image[IMAGE_BUILD_CAP];
+    image_spec_t spec = image_spec();
+    spec.min_efuse_rev = C3_EFUSE_REV + 1;
+    size_t len = image_build(&spec, image);
+    assert_int_equal(verdict(&EQUAL, image, len), ESP_IMAGE_ERR_CHIP_REV);
+    spec.fill = 1; // something stands where they would be
+    spec.segment[0] = (esp_image_segment_t){ 0x3FC80000, 0 };
+    spec.segment[1].len = 512;
+    len = image_build(&spec, image);
+    assert_true(load_le16(image + 208) > C3_EFUSE_REV);
+    assert_int_equal(verdict(&EQUAL, image, len), ESP_IMAGE_OK);
+    spec.segment[0].len = 4;
+    len = image_build(&spec, image);
+    assert_true(load_le16(image + 208) > C3_EFUSE_REV);
+    assert_int_equal(verdict(&EQUAL, image, len), ESP_IMAGE_ERR_CHIP_REV);
+}
+
 // --- Size ---
 
 static void a_slot_of_exactly_the_images_length_is_enough(void **state)
@@ -710,6 +730,7 @@ int main(void)
         cmocka_unit_test(the_verdict_on_chip_and_descriptor_comes_with_the_first_288_bytes),
         cmocka_unit_test(revisions_and_chips_can_be_left_open),
         cmocka_unit_test(the_efuse_revision_does_not_matter_on_an_esp32),
+        cmocka_unit_test(a_first_segment_without_data_has_no_efuse_revisions),
         cmocka_unit_test(a_slot_of_exactly_the_images_length_is_enough),
         cmocka_unit_test(a_slot_too_small_is_noticed_with_the_first_header_that_shows_it),
         cmocka_unit_test(bytes_behind_the_image_count_against_the_slot_only),
