@@ -1,4 +1,4 @@
-// partition_csv.c - reads the rows, places them, checks them, writes the table.
+// partition_csv.c - reads the rows, places them, checks them, writes the table; checks binary ones.
 // SPDX-License-Identifier: Apache-2.0
 //
 // Offsets and sizes are 64-bit and signed on the way, because a row may say -2M ("up to 2M") and
@@ -31,8 +31,8 @@ enum { ENCRYPTED = 1, READONLY = 2 };
 #define NUMBER_MAX (INT64_C(1) << 40)
 
 typedef struct {
-    unsigned line;
-    char *name; // allocated
+    unsigned line; // or entry
+    char *name;    // allocated
     int64_t type, subtype, at, size;
     bool placed; // `at` is known
     uint32_t flags;
@@ -41,6 +41,7 @@ typedef struct {
 typedef struct {
     const partition_csv_cfg_t *cfg;
     uint32_t table_at;
+    const char *unit; // what the number of a row counts
     char *error;
     size_t cap;
     unsigned rows;
@@ -51,7 +52,7 @@ __attribute__((format(printf, 3, 4))) static int fail(csv_t *csv, const row_t *r
                                                       const char *format, ...)
 {
     int n = 0;
-    if (row) n = snprintf(csv->error, csv->cap, "line %u: ", row->line);
+    if (row) n = snprintf(csv->error, csv->cap, "%s %u: ", csv->unit, row->line);
     va_list args;
     va_start(args, format);
     if (n >= 0 && (size_t)n < csv->cap)
@@ -133,7 +134,8 @@ static bool find_keyword(int column, int64_t type, const char *word, int64_t *ou
     return found;
 }
 
-/// A number with any of the suffixes k and m, or where the column has keywords one of these.
+/// A number with any of the suffixes k and m, or where the column has keywords one of these. Only a
+/// number may have white space before its suffix.
 static int parse_value(csv_t *csv, const row_t *row, int column, char *word, int64_t *out)
 {
     static const char *const names[COLUMNS] = {
@@ -148,7 +150,7 @@ static int parse_value(csv_t *csv, const row_t *row, int column, char *word, int
         factor = limited(factor * (last == 'k' ? 1024 : 1024 * 1024));
     }
     const bool ok =
-        parse_int(utf8_trim(number), out) || find_keyword(column, row->type, number, out);
+        find_keyword(column, row->type, number, out) || parse_int(utf8_trim(number), out);
     free(number);
     if (ok) {
         // Both are at most 2^40: only their product needs care.
@@ -265,36 +267,38 @@ static bool name_char(char c)
     return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+/// Bytes of the variable at `p`, $NAME or ${NAME}, without a value as well; 1 when there is none.
+/// `name` is empty when it is too long to be one.
+static size_t find_variable(const char *p, const char *end, char name[256])
+{
+    const bool braces = p + 1 < end && p[1] == '{';
+    const char *from = p + 1 + braces;
+    const char *stop = from;
+    while (stop < end && (braces ? *stop != '}' : name_char(*stop)))
+        stop++;
+    name[0] = 0;
+    if (stop == end && braces) return 1;
+    if (stop - from < 256) {
+        memcpy(name, from, (size_t)(stop - from));
+        name[stop - from] = 0;
+    }
+    return (size_t)(stop + braces - p);
+}
+
 /// Copies a line with the environment's variables put in for $NAME and ${NAME}; unknown ones stay
-/// as they are.
+/// as they are, whatever their braces hold.
 static bool expand(const char *p, const char *end, char *out, size_t cap)
 {
     size_t len = 0;
     while (p < end) {
-        const char *from = p++;
-        size_t n = 1;
-        if (*from == '$') {
-            const bool braces = p < end && *p == '{';
-            const char *name = braces ? p + 1 : p;
-            const char *stop = name;
-            while (stop < end && (braces ? *stop != '}' : name_char(*stop)))
-                stop++;
-            char variable[256];
-            const bool closed = !braces || stop < end;
-            if (closed && stop > name && (size_t)(stop - name) < sizeof variable) {
-                memcpy(variable, name, (size_t)(stop - name));
-                variable[stop - name] = 0;
-                const char *value = getenv(variable);
-                if (value) {
-                    p = braces ? stop + 1 : stop;
-                    from = value;
-                    n = strlen(value);
-                }
-            }
-        }
+        char name[256];
+        const size_t used = (*p == '$') ? find_variable(p, end, name) : 1;
+        const char *value = (*p == '$' && name[0]) ? getenv(name) : NULL;
+        const size_t n = value ? strlen(value) : used;
         if (n >= cap - len) return false;
-        memcpy(out + len, from, n);
+        memcpy(out + len, value ? value : p, n);
         len += n;
+        p += used;
     }
     out[len] = 0;
     return true;
@@ -402,16 +406,16 @@ static int check_row(csv_t *csv, const row_t *row)
 static int check_pair(csv_t *csv, const row_t *a, const row_t *b)
 {
     if (strcmp(a->name, b->name) == 0)
-        return fail(csv, b, "the name '%s' is taken by line %u", b->name, a->line);
+        return fail(csv, b, "the name '%s' is taken by %s %u", b->name, csv->unit, a->line);
     // As the tool does it, by the lower offset: one of no size at another's begin overlaps nothing.
     const row_t *low = (b->at < a->at) ? b : a;
     const row_t *high = (low == a) ? b : a;
     if (high->at < low->at + low->size)
-        return fail(csv, b, "'%s' overlaps '%s' of line %u", b->name, a->name, a->line);
+        return fail(csv, b, "'%s' overlaps '%s' of %s %u", b->name, a->name, csv->unit, a->line);
     if (a->type != ESP_PARTITION_DATA || b->type != ESP_PARTITION_DATA || a->subtype != b->subtype)
         return 0;
     if (a->subtype == ESP_PARTITION_OTADATA || a->subtype == TEE_OTADATA) {
-        return fail(csv, b, "there is an otadata partition in line %u already", a->line);
+        return fail(csv, b, "there is an otadata partition in %s %u already", csv->unit, a->line);
     }
     return 0;
 }
@@ -475,29 +479,73 @@ static int write_table(csv_t *csv, uint8_t *table)
     return hashed ? 0 : fail(csv, NULL, "the hash library failed");
 }
 
+static int from_csv(csv_t *csv, const void *text, size_t len, uint8_t *table)
+{
+    const uint32_t *bootloader_at = csv->cfg->bootloader_at;
+    char *utf8 = utf8_decode(text, len);
+    int err = -1;
+    if (!utf8)
+        (void)fail(csv, NULL,
+                   "not a text file: a CSV file is UTF-8, or UTF-16 with a byte order mark");
+    else if (bootloader_at && *bootloader_at >= csv->table_at)
+        (void)fail(csv, NULL, "the bootloader must lie below the partition table");
+    else if (!parse_lines(csv, utf8) && !place(csv) && !check(csv))
+        err = write_table(csv, table);
+    free(utf8);
+    return err;
+}
+
+// --- Binary tables ---
+
+static int read_table(void *ctx, uint32_t at, void *p, uint32_t len)
+{
+    memcpy(p, (const uint8_t *)ctx + at, len); // only ever within the table
+    return 0;
+}
+
+static int from_binary(csv_t *csv, const void *bytes, size_t len, uint8_t *table)
+{
+    memset(table, 0xFF, ESP_PARTITION_TABLE_LEN); // a file may end with the last record
+    memcpy(table, bytes, smaller(len, ESP_PARTITION_TABLE_LEN));
+    const flash_t flash = { .ctx = table, .size = UINT32_MAX, .read = read_table };
+    unsigned count = 0;
+    const esp_partition_err_t err = esp_partition_verify(&flash, csv->cfg->crypto, 0, &count);
+    if (len > TABLE_SECTOR) return fail(csv, NULL, "longer than a partition table: 4096 bytes");
+    if (err) return fail(csv, NULL, "%s", esp_text_partition_err(err));
+    if (csv->cfg->no_md5)
+        return fail(csv, NULL, "a binary table stays as it is: nothing is left out");
+    csv->unit = "entry";
+    while (csv->rows < count) {
+        esp_partition_t p;
+        (void)esp_partition_get(&flash, 0, csv->rows, &p);
+        row_t *row = &csv->row[csv->rows];
+        *row = (row_t){ .line = ++csv->rows, .name = strdup(p.label), .type = p.type };
+        if (!row->name) return fail(csv, row, "out of memory");
+        row->subtype = p.subtype;
+        row->at = p.at;
+        row->size = p.size;
+        row->flags = p.flags;
+    }
+    return check(csv);
+}
+
 bool partition_csv_parse(const partition_csv_cfg_t *cfg, const void *text, size_t len,
                          uint8_t table[ESP_PARTITION_TABLE_LEN], char *error, size_t cap)
 {
     csv_t *csv = calloc(1, sizeof *csv);
-    char *utf8 = utf8_decode(text, len);
     bool done = false;
     if (cap > 0) error[0] = 0;
     if (csv) {
         csv->cfg = cfg;
         csv->table_at = cfg->table_at ? cfg->table_at : ESP_PARTITION_TABLE_AT;
+        csv->unit = "line";
         csv->error = error;
         csv->cap = cap;
-        if (!utf8)
-            (void)fail(csv, NULL,
-                       "not a text file: a CSV file is UTF-8, or UTF-16 with a byte order mark");
-        else if (cfg->bootloader_at && *cfg->bootloader_at >= csv->table_at)
-            (void)fail(csv, NULL, "the bootloader must lie below the partition table");
-        else if (!parse_lines(csv, utf8) && !place(csv) && !check(csv))
-            done = write_table(csv, table) == 0;
+        const bool binary = len >= 2 && memcmp(text, "\xAA\x50", 2) == 0;
+        done = (binary ? from_binary : from_csv)(csv, text, len, table) == 0;
         for (unsigned i = 0; i < csv->rows; i++)
             free(csv->row[i].name);
     }
-    free(utf8);
     free(csv);
     return done;
 }

@@ -7,8 +7,9 @@
 //     if (!partition_csv_parse(&cfg, text, len, table, error, sizeof error))
 //         fail(error); // "line 3: ..."
 //
-// Gives the tool's table, byte for byte, or an error where it gives one.
-// Not there: extra subtypes from a build.
+// Gives the tool's table, byte for byte, or an error where it gives one. A file that is a binary table
+// already is checked likewise, and by the rules of ESP-IDF's bootloader. Not there: extra subtypes from
+// a build.
 //
 // Threads: none inside. Memory: allocated and freed within the call. The environment's variables
 // are read: $NAME in a file stands for one, as in ESP-IDF.
@@ -30,8 +31,8 @@ typedef struct {
 
 enum { PARTITION_CSV_ERROR_CAP = 320 };
 
-/// Reads the `len` bytes of a CSV file and writes the table. False: `error` holds one line without
-/// a newline that says where and what is wrong, and what to do.
+/// Reads the `len` bytes of a CSV file, or of a binary table (AA 50 ..), and writes the table. False:
+/// `error` holds one line without a newline that says where and what is wrong, and what to do.
 bool partition_csv_parse(const partition_csv_cfg_t *cfg, const void *text, size_t len,
                          uint8_t table[ESP_PARTITION_TABLE_LEN], char *error, size_t cap);
 

@@ -207,6 +207,19 @@ static void numbers_are_written_as_in_python(void **state)
     }
 }
 
+static void keywords_take_suffixes_but_no_white_space_before_them(void **state)
+{
+    (void)state;
+    assert_true(parse("a,appk,factoryM,,64K\n")); // 0 * 1024, and so on
+    assert_int_equal(load_le16(table + 2), 0);
+    assert_true(parse("a,app,0 k,,64K\n"));
+    assert_error("a,app,factory m,,64K\n",
+                 "line 1: subtype 'factory m' is not known: write a number or one of factory, "
+                 "test, ota_0, ota_1, ota_2, ota_3, ota_4, ota_5, ota_6, ota_7, ota_8, ota_9, "
+                 "ota_10, ota_11, ota_12, ota_13, ota_14, ota_15, tee_0, tee_1");
+    assert_false(parse("a,app k,factory,,64K\n"));
+}
+
 static void all_encodings_with_a_byte_order_mark_are_read(void **state)
 {
     (void)state;
@@ -252,7 +265,7 @@ static void what_is_not_text_is_refused(void **state)
     static const struct {
         const char *p;
         size_t len;
-    } cases[] = { { "\xAA\x50\x01\x02", 4 },
+    } cases[] = { { "\xAA\x51\x01\x02", 4 },
                   { "a\0b", 3 },
                   { "\xC3", 1 },
                   { "\xC0\x80", 2 },
@@ -304,6 +317,8 @@ static void variables_of_the_environment_are_put_in(void **state)
                  "line 1: the environment has no variable CSV_TEST_NONE");
     assert_true(parse("a$CSV_TEST_NONE,data,64,,4K\n")); // as the generator does: left as it is
     assert_memory_equal(table + 12, "a$CSV_TEST_NONE\0", 16);
+    assert_true(parse("a${X$CSV_TEST_SIZE},data,64,,4K\n")); // braces end at the next one
+    assert_memory_equal(table + 12, "a${X$CSV_TEST_SI", 16);
     assert_true(parse("a${,data,64,,4K\n"));
     assert_true(parse("$,data,64,,4K\n"));
     unsetenv("CSV_TEST_SIZE");
@@ -394,6 +409,87 @@ static void bootloaders_of_every_kind_get_their_place(void **state)
     assert_string_equal(error, "the bootloader must lie below the partition table");
 }
 
+// --- Binary tables ---
+
+static void assert_binary(const uint8_t *p, size_t len, const char *want)
+{
+    const bool ok = parse_with((partition_csv_cfg_t){ 0 }, (const char *)p, len);
+    assert_string_equal(error, want);
+    assert_int_equal(ok, !want[0]);
+}
+
+static void a_binary_table_is_kept_as_it_is(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "two_ota_8m", "two_ota_8m_nomd5", "ab_4m_explicit" };
+    for (size_t i = 0; i < 3; i++) {
+        char path[256];
+        size_t len = 0;
+        snprintf(path, sizeof path, "%s/parttable/%s.bin", VECTORS, names[i]);
+        uint8_t *bin = vector_load(path, &len);
+        assert_binary(bin, len, "");
+        assert_memory_equal(table, bin, len);
+        memset(table, 0, sizeof table);
+        assert_binary(bin, 512, ""); // without the blank rest
+        assert_memory_equal(table, bin, len);
+        free(bin);
+    }
+}
+
+static void a_binary_table_is_checked_as_the_generator_and_the_bootloader_do(void **state)
+{
+    (void)state;
+    static uint8_t bin[4096];
+    static const struct {
+        const char *csv;
+        unsigned at;
+        uint8_t byte;
+        const char *error;
+    } cases[] = {
+        { "a,data,64,,4K\n", 0, 0xAA, "" },
+        { "a,data,64,,4K\n", 32, 1,
+          "an entry of the partition table does not begin with bytes AA 50" },
+        { "a,data,64,,4K\nb,data,64,,4K\n", 32 + 12, 'a',
+          "entry 2: the name 'a' is taken by entry 1" },
+        { "a,data,64,,4K\nb,data,64,,4K\n", 32 + 5, 0x90, "entry 2: 'b' overlaps 'a' of entry 1" },
+        { "a,data,64,,4K\n", 4, 1, "entry 1: offset 0x9001 of 'a' is not a multiple of 0x1000" },
+        { "a,data,64,,4K\n", 5, 0x80,
+          "entry 1: offset 0x8000 lies before the end of the partition table" },
+        { "o,data,ota,,8K\n", 9, 0x10, "entry 1: an otadata partition has a size of 0x2000" },
+        { "o,data,ota,,8K\n", 28, 2,
+          "entry 1: 'o' is written by the system and cannot be readonly" },
+        { "n,data,nvs,,12K\n", 9, 0x20,
+          "entry 1: 'n' is smaller than 0x3000: make it larger, or readonly" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const partition_csv_cfg_t no_md5 = { .no_md5 = true };
+        assert_true(parse_with(no_md5, cases[i].csv, strlen(cases[i].csv)));
+        memset(bin, 0xFF, sizeof bin);
+        memcpy(bin, table, sizeof table);
+        bin[cases[i].at] = cases[i].byte;
+        assert_binary(bin, sizeof bin, cases[i].error); // a whole sector
+    }
+    assert_true(parse("a,data,64,,4K\nb,data,65,,4K\n"));
+    memcpy(bin, table, sizeof table);
+    bin[40] ^= 1;
+    assert_binary(bin, sizeof table,
+                  "the partition table's MD5 record is wrong: the table is damaged");
+    assert_binary(bin, 2, "a partition reaches past the end of the flash");
+    for (size_t at = 32; at < sizeof table; at += 32)
+        memcpy(bin + at, bin, 32);
+    assert_binary(bin, sizeof table, "the partition table has no end marker");
+    assert_true(parse("a,data,64,,4K\n"));
+    memcpy(bin, table, sizeof table);
+    static uint8_t longer[4097];
+    memcpy(longer, table, sizeof table);
+    assert_binary(longer, sizeof longer, "longer than a partition table: 4096 bytes");
+    assert_false(parse_with((partition_csv_cfg_t){ .no_md5 = true }, (char *)bin, sizeof table));
+    assert_string_equal(error, "a binary table stays as it is: nothing is left out");
+    assert_false(
+        parse_with((partition_csv_cfg_t){ .flash_size = 4096 }, (char *)bin, sizeof table));
+    assert_string_equal(error, "entry 1: 'a' ends at 0xa000, the flash at 0x1000");
+}
+
 static void what_it_writes_is_a_table_to_the_device(void **state)
 {
     (void)state;
@@ -418,6 +514,7 @@ int main(void)
         cmocka_unit_test(writes_the_tables_that_the_generator_writes),
         cmocka_unit_test(agrees_with_the_generator_on_every_golden_case),
         cmocka_unit_test(numbers_are_written_as_in_python),
+        cmocka_unit_test(keywords_take_suffixes_but_no_white_space_before_them),
         cmocka_unit_test(all_encodings_with_a_byte_order_mark_are_read),
         cmocka_unit_test(a_character_outside_the_basic_plane_is_a_surrogate_pair),
         cmocka_unit_test(what_is_not_text_is_refused),
@@ -427,6 +524,8 @@ int main(void)
         cmocka_unit_test(a_short_error_buffer_is_filled_and_ended),
         cmocka_unit_test(lines_and_tables_that_are_too_long_are_refused),
         cmocka_unit_test(bootloaders_of_every_kind_get_their_place),
+        cmocka_unit_test(a_binary_table_is_kept_as_it_is),
+        cmocka_unit_test(a_binary_table_is_checked_as_the_generator_and_the_bootloader_do),
         cmocka_unit_test(what_it_writes_is_a_table_to_the_device),
     };
     return cmocka_run_group_tests_name("partition_csv", tests, NULL, NULL);
