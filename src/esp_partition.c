@@ -130,7 +130,7 @@ static void place(esp_layout_t *layout, uint32_t *otadata_size, const esp_partit
 
 static bool overlap(esp_extent_t a, esp_extent_t b)
 {
-    if (a.size == 0 || b.size == 0) return false;
+    if (b.size == 0) return false; // no factory application
     return (a.at > b.at) ? a.at - b.at < b.size : b.at - a.at < a.size;
 }
 

@@ -1,4 +1,4 @@
-// fuzz_partition_csv.c - a fuzzer of partition tables in CSV: what is accepted is a table, what is not gets a reason.
+// fuzz_partition_csv.c - a fuzzer of partition tables in CSV (or binary): what is accepted is a table, what is not gets a reason.
 // SPDX-License-Identifier: Apache-2.0
 //
 // The input is the file; its last 4 bytes are the options as well.
@@ -98,6 +98,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (cfg.flash_size == 0 && err == ESP_PARTITION_ERR_SIZE) return 0;
     if (err == ESP_PARTITION_ERR_EMPTY && table[0] != 0xAA) return 0;
     must(err == ESP_PARTITION_OK, "a table that the device refuses");
+    if (len >= 2 && memcmp(data, "\xAA\x50", 2) == 0) { // a binary one
+        must(memcmp(table, data, smaller(len, sizeof table)) == 0, "a binary table is changed");
+        return 0;
+    }
     check_round_trip(&cfg, &flash, table_at, count, table);
     return 0;
 }
