@@ -4,6 +4,7 @@
 #include "device.h"
 #include "esp_text.h"
 #include "flash_image.h"
+#include "ota_select.h"
 #include "partition_csv.h"
 
 #include <errno.h>
@@ -12,9 +13,9 @@
 
 typedef struct {
     bus_options_t bus;
-    const char *flash, *partitions, *app, *chip;
+    const char *flash, *partitions, *app, *chip, *efuse, *project;
     bool create, force, fail_self_test;
-    uint32_t block_size, cut_at, chip_rev;
+    uint32_t block_size, cut_at, chip_rev, attempts;
     double slowness, stmin_ms;
     uint8_t stmin; // coded
 } device_options_t;
@@ -43,7 +44,8 @@ static void print_boot(const device_t *d, device_start_t start)
     if (b->gave_up != OTA_NOTHING)
         printf("boot: %s was started and never confirmed: rejected\n", slot_name(b->gave_up, name));
     if (b->damaged != OTA_NOTHING)
-        printf("boot: %s holds no intact image, trying the next\n", slot_name(b->damaged, name));
+        printf("boot: %s holds no intact image that may run, trying the next\n",
+               slot_name(b->damaged, name));
     if (b->slot == OTA_NOTHING || start == DEVICE_POWER_CUT) return;
     printf("running partition: %s\n", slot_name(b->slot, name));
     printf("app: %s\n", command_app(b->image.project, b->image.version, app));
@@ -218,6 +220,9 @@ static int run(const device_options_t *o, uint16_t chip_id)
         .fail_self_test = o->fail_self_test,
         .slowness = o->slowness,
         .cut_at = o->cut_at,
+        .efuse = o->efuse,
+        .project = o->project,
+        .attempts = o->attempts,
     };
     if (!device_open(&device, &cfg, error, sizeof error))
         return command_fail(EXIT_BAD_IMAGE, "%s", error);
@@ -226,7 +231,7 @@ static int run(const device_options_t *o, uint16_t chip_id)
     if (!bus) command_fail(code, "%s", error);
     if (bus) {
         drive_catch_signals();
-        printf("simulated %s\n", esp_text_chip(device.chip.id));
+        printf("simulated %s\n", esp_text_chip(device.ota.chip_id));
         code = boot(&device);
         if (code == EXIT_DONE && !device.file.cut) code = serve(&device, bus, o);
         if (device.file.cut) printf("power cut in flash operation %u\n", device.file.operation);
@@ -252,7 +257,9 @@ int cmd_device(int argc, char **argv)
         "Is an ESP32 on the bus, with the flash dump FILE as its memory: boots as a real one would, takes\n"
         "updates, restarts into them. Ends at SIGINT or SIGTERM. With --create and no channel it only\n"
         "creates FILE.\n";
-    device_options_t o = { .bus = BUS_OPTIONS_DEFAULT, .chip_rev = ESP_IMAGE_ANY_REV };
+    device_options_t o = { .bus = BUS_OPTIONS_DEFAULT,
+                           .chip_rev = ESP_IMAGE_ANY_REV,
+                           .attempts = 1 };
     const option_t table[] = {
         { OPTION_HEADING, 0, "Options", NULL, NULL, NULL, 0, 0 },
         { OPTION_TEXT, 'f', "flash", "FILE", &o.flash, "the flash dump", 0, 0 },
@@ -266,6 +273,14 @@ int cmd_device(int argc, char **argv)
         { OPTION_NUMBER, 0, "chip-rev", "N", &o.chip_rev,
           "revision of the chip, v1.2 is 102;\ndefault: the lowest that the application asks for",
           0, 65534 },
+        { OPTION_TEXT, 0, "efuse", "FILE", &o.efuse,
+          "anti-rollback: firmware with a lower secure version\nthan FILE counts is refused; made if missing",
+          0, 0 },
+        { OPTION_TEXT, 0, "project", "NAME", &o.project, "firmware of another project is refused",
+          0, 0 },
+        { OPTION_NUMBER, 0, "attempts", "N", &o.attempts,
+          "starts in which new firmware may confirm itself,\n1 to 3; default 1", 1,
+          OTA_STARTS_MAX },
         { OPTION_NUMBER, 0, "bs", "N", &o.block_size,
           "block size we ask the sender for; default 0: no limit", 0, 255 },
         { OPTION_REAL, 0, "stmin", "MS", &o.stmin_ms,

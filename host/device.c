@@ -29,16 +29,23 @@ static bool find_chip(device_t *d, char *error, size_t cap)
     bool found = read_header(d, d->layout.factory, &image);
     for (unsigned i = 0; i < d->layout.slots && !found; i++)
         found = read_header(d, d->layout.slot[i], &image);
-    d->chip = (ota_boot_chip_t){ .id = d->cfg.chip_id,
-                                 .rev = d->cfg.chip_rev,
-                                 .efuse_rev = ESP_IMAGE_ANY_REV };
-    if (!found && d->chip.id == ESP_IMAGE_ANY_CHIP) {
+    d->ota = (ota_cfg_t){ .flash = &d->flash,
+                          .crypto = &d->crypto,
+                          .layout = &d->layout,
+                          .counter = d->cfg.efuse ? &d->efuse : NULL,
+                          .project = d->cfg.project,
+                          .attempts = d->cfg.attempts,
+                          .running = OTA_NOTHING,
+                          .chip_id = d->cfg.chip_id,
+                          .chip_rev = d->cfg.chip_rev,
+                          .efuse_rev = ESP_IMAGE_ANY_REV };
+    if (!found && d->ota.chip_id == ESP_IMAGE_ANY_CHIP) {
         snprintf(error, cap, "%s: no slot holds an application image: nothing to boot",
                  d->cfg.path);
         return false;
     }
-    if (d->chip.id == ESP_IMAGE_ANY_CHIP) d->chip.id = image.chip_id;
-    if (d->chip.rev == ESP_IMAGE_ANY_REV) d->chip.rev = found ? image.min_rev : 0;
+    if (d->ota.chip_id == ESP_IMAGE_ANY_CHIP) d->ota.chip_id = image.chip_id;
+    if (d->ota.chip_rev == ESP_IMAGE_ANY_REV) d->ota.chip_rev = found ? image.min_rev : 0;
     return true;
 }
 
@@ -50,6 +57,10 @@ bool device_open(device_t *d, const device_cfg_t *cfg, char *error, size_t cap)
     d->file.slowness = cfg->slowness;
     d->file.cut_at = cfg->cut_at;
     crypto_psa_init(&d->psa, &d->crypto);
+    if (cfg->efuse && !efuse_file_open(&d->efuse_file, cfg->efuse, &d->efuse, error, cap)) {
+        device_close(d);
+        return false;
+    }
     const esp_partition_err_t err =
         esp_partition_layout(&d->flash, &d->crypto, ESP_PARTITION_TABLE_AT, &d->layout);
     if (err != ESP_PARTITION_OK)
@@ -65,18 +76,13 @@ void device_close(device_t *d) { flash_file_close(&d->file); }
 device_start_t device_start(device_t *d)
 {
     const ota_cfg_t *ota = &d->receiver_cfg.ota;
-    ota_boot_choose(&d->boot, &d->flash, &d->crypto, &d->layout, &d->chip);
+    ota_boot_choose(&d->boot, &d->ota);
     if (d->file.cut) return DEVICE_POWER_CUT;
     if (d->boot.slot == OTA_NOTHING) return DEVICE_NO_IMAGE;
+    d->ota.running = d->boot.slot;
     d->receiver_cfg = (receiver_cfg_t){
         .isotp = d->cfg.isotp,
-        .ota = { .flash = &d->flash,
-                 .crypto = &d->crypto,
-                 .layout = &d->layout,
-                 .running = d->boot.slot,
-                 .chip_id = d->chip.id,
-                 .chip_rev = d->chip.rev,
-                 .efuse_rev = d->chip.efuse_rev },
+        .ota = d->ota,
         .block_size = d->cfg.block_size,
         .stmin = d->cfg.stmin,
     };

@@ -13,6 +13,7 @@
 
 #include "crypto_psa.h"
 #include "drive.h"
+#include "efuse_file.h"
 #include "flash_file.h"
 #include "ota_boot.h"
 #include "receiver.h"
@@ -27,6 +28,9 @@ typedef struct {
     bool fail_self_test; // an application on trial finds that it does not work
     double slowness;     // as in flash_file_t
     uint32_t cut_at;     // as in flash_file_t
+    const char *efuse;   // the file with the security counter; NULL: no anti-rollback
+    const char *project; // as in ota_cfg_t
+    unsigned attempts;   // as in ota_cfg_t
 } device_cfg_t;
 
 enum { DEVICE_RING = 8192 };
@@ -38,7 +42,9 @@ typedef struct {
     crypto_psa_t psa;
     crypto_t crypto;
     esp_layout_t layout;
-    ota_boot_chip_t chip;
+    efuse_file_t efuse_file;
+    counter_t efuse;
+    ota_cfg_t ota;   // read: chip_id, running
     ota_boot_t boot; // read: what the bootloader found
     receiver_cfg_t receiver_cfg;
     receiver_t receiver; // read

@@ -154,8 +154,13 @@ static bool choose_slot(info_t *info, const crypto_t *crypto)
     if (!copy) return false;
     memcpy(copy, info->p, info->len);
     flash_bytes_init_writable(&bytes, copy, info->len, &flash);
-    const ota_boot_chip_t chip = { info->chip_id, ESP_IMAGE_ANY_REV, ESP_IMAGE_ANY_REV };
-    ota_boot_choose(&info->boot, &flash, crypto, &info->layout, &chip);
+    const ota_cfg_t cfg = { .flash = &flash,
+                            .crypto = crypto,
+                            .layout = &info->layout,
+                            .chip_id = info->chip_id,
+                            .chip_rev = ESP_IMAGE_ANY_REV,
+                            .efuse_rev = ESP_IMAGE_ANY_REV };
+    ota_boot_choose(&info->boot, &cfg);
     free(copy);
     return true;
 }

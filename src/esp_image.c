@@ -28,7 +28,6 @@ enum {
     PAGE_64K = 0x10000,
     CHIP_ESP32 = 0,
 };
-#define DESC_MAGIC UINT32_C(0xABCD5432)
 
 static bool needs_desc(const esp_image_t *im)
 {
@@ -181,7 +180,7 @@ static void on_segment(esp_image_t *im)
 /// first one holds any data.
 static void on_head(esp_image_t *im)
 {
-    im->has_desc = im->segments > 0 && load_le32(im->magic) == DESC_MAGIC;
+    im->has_desc = im->segments > 0 && load_le32(im->magic) == ESP_IMAGE_DESC_MAGIC;
     im->secure_version = load_le32(im->magic + 4);
     if (needs_desc(im) && !im->has_desc) fail(im, ESP_IMAGE_ERR_DESC);
 

@@ -28,6 +28,8 @@ enum {
     ESP_IMAGE_ANY_REV = 0xFFFF,
 };
 
+#define ESP_IMAGE_DESC_MAGIC UINT32_C(0xABCD5432) // the descriptor's first four bytes
+
 typedef enum {
     ESP_IMAGE_OK = 0,
     ESP_IMAGE_ERR_MAGIC,     // does not begin with 0xE9: not an ESP image at all

@@ -1,20 +1,34 @@
 // ota.c - the update engine: see ota.h.
 // SPDX-License-Identifier: Apache-2.0
 //
-//   IDLE, any  begin     ->  OPEN      nothing touched
+//   any        begin     ->  OPEN      nothing touched
+//   any        survey    ->  SURVEY    nothing touched
+//   any        erase     ->  ERASING   nothing touched
 //   OPEN       write     ->  OPEN      bytes go through the parser, then to buf
-//   OPEN       step      ->  OPEN      retire the record; then a full page, or its sector
+//   OPEN       step      ->  OPEN      retire the record; then a full page, or a sector before it
 //   OPEN       finish    ->  FLUSHING  if the image is complete
 //   FLUSHING   step      ->  FLUSHING  the same, the last page padded with 0xFF
 //                        ->  READBACK  all written
 //   READBACK   step      ->  READBACK  512 bytes through the parser and SHA-256
 //                        ->  VERIFIED  the parser says so
 //   VERIFIED   activate  ->  IDLE      one new boot record
+//   SURVEY     step      ->  SURVEY    512 bytes through the parser
+//                        ->  HASHING   a blank sector, the image's end, or nonsense
+//   HASHING    step      ->  HASHING   512 bytes through parser and SHA-256, up to there
+//                        ->  FOUND
+//   FOUND      resume    ->  OPEN      nothing touched
+//   ERASING    step      ->  ERASING   retire the record; then a sector
+//                        ->  ERASED
 //   any        error     ->  FAILED    the first error is kept
 //
 // Order on flash: the target's boot record goes first, so that no moment exists in which a record
 // speaks for a slot with changing content; the new record comes last, after the whole image was
 // read back.
+//
+// A sector is erased even if it reads as blank: so does one whose erase was cut off, until its cells
+// change their mind (the reason for JFFS2's clean markers). And each one is erased before the first
+// byte goes into the one before it: so there is always a blank sector behind what was written, and
+// an interrupted update ends where the first blank sector is. What lies behind that is older.
 #include "ota.h"
 
 #include "ota_select.h"
@@ -41,6 +55,15 @@ static ota_err_t fail_select(ota_t *o, int code)
     return (code == OTA_SELECT_EXHAUSTED) ? fail(o, OTA_ERR_EXHAUSTED) : fail_flash(o, code);
 }
 
+static bool is_same(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
 static void parse_from_start(ota_t *o, const crypto_t *crypto)
 {
     const esp_image_cfg_t cfg = {
@@ -52,6 +75,19 @@ static void parse_from_start(ota_t *o, const crypto_t *crypto)
         .strict = true,
     };
     esp_image_init(&o->image, &cfg, crypto);
+}
+
+/// What the device wants of an image besides; known with the descriptor, before anything is erased.
+static ota_err_t judge(ota_t *o)
+{
+    const counter_t *counter = o->cfg->counter;
+    uint32_t minimum = 0;
+    if (o->retired || o->image.pos < ESP_IMAGE_HEAD_LEN) return OTA_OK;
+    if (o->cfg->project && !is_same(o->cfg->project, o->image.project))
+        return fail(o, OTA_ERR_PROJECT);
+    const int err = counter ? counter->read(counter->ctx, &minimum) : 0;
+    if (err) return fail_flash(o, err);
+    return (o->image.secure_version < minimum) ? fail(o, OTA_ERR_TOO_OLD) : OTA_OK;
 }
 
 static ota_err_t parse(ota_t *o, const void *data, size_t len)
@@ -76,25 +112,46 @@ static bool is_unconfirmed(const ota_select_t *sel, int running)
     return (int)r->slot == running && ota_select_on_trial(r);
 }
 
-ota_err_t ota_begin(ota_t *o, uint32_t size)
+/// Of the slot after the running one, with everything forgotten.
+static ota_err_t open_slot(ota_t *o, ota_phase_t phase)
 {
     ota_select_t sel;
     ota_init(o, o->cfg);
-    o->phase = OTA_OPEN;
+    o->phase = phase;
     o->slot = (unsigned)(o->cfg->running + 1) % o->cfg->layout->slots;
+    parse_from_start(o, NULL);
     const int err = ota_select_read(o->cfg->flash, o->cfg->layout, &sel);
     if (err) return fail_flash(o, err);
-    if (is_unconfirmed(&sel, o->cfg->running)) return fail(o, OTA_ERR_UNCONFIRMED);
+    return is_unconfirmed(&sel, o->cfg->running) ? fail(o, OTA_ERR_UNCONFIRMED) : OTA_OK;
+}
+
+ota_err_t ota_begin(ota_t *o, uint32_t size)
+{
+    const bool blank = o->phase == OTA_ERASED;
+    const ota_err_t err = open_slot(o, OTA_OPEN);
+    if (err) return err;
     if (size > target(o).size) return fail(o, OTA_ERR_TOO_LARGE);
-    parse_from_start(o, NULL);
+    if (blank) o->erased = target(o).size;
     return OTA_OK;
 }
+
+ota_err_t ota_survey(ota_t *o) { return open_slot(o, OTA_SURVEY); }
+
+ota_err_t ota_resume(ota_t *o)
+{
+    ASSERT(o->phase == OTA_FOUND);
+    o->phase = OTA_OPEN;
+    o->erased = o->at;
+    return judge(o);
+}
+
+ota_err_t ota_erase(ota_t *o) { return open_slot(o, OTA_ERASING); }
 
 size_t ota_write(ota_t *o, const void *data, size_t len)
 {
     if (o->phase != OTA_OPEN) return 0;
     const size_t n = smaller(len, OTA_BUF - o->fill);
-    if (n == 0 || parse(o, data, n) != OTA_OK)
+    if (n == 0 || parse(o, data, n) != OTA_OK || judge(o) != OTA_OK)
         return 0; // parsed first: it may be too much for the slot
     memcpy(&o->buf[o->fill], data, n);
     o->fill += (uint32_t)n;
@@ -108,18 +165,10 @@ bool ota_complete(const ota_t *o) { return o->phase == OTA_OPEN && esp_image_com
 // Everything that may refuse the image without touching the slot has been seen.
 static bool head_judged(const ota_t *o) { return o->image.pos >= ESP_IMAGE_HEAD_LEN; }
 
-static ota_err_t prepare_sector(ota_t *o)
+static ota_err_t erase_sector(ota_t *o)
 {
     const flash_t *flash = o->cfg->flash;
-    const uint32_t at = target(o).at + o->erased;
-    bool blank = true;
-    for (uint32_t i = 0; i < flash->sector_size && blank; i += 64) {
-        uint8_t piece[64];
-        const int err = flash->read(flash->ctx, at + i, piece, sizeof piece);
-        if (err) return fail_flash(o, err);
-        blank = flash_is_blank(piece, sizeof piece);
-    }
-    const int err = blank ? 0 : flash->erase(flash->ctx, at);
+    const int err = flash->erase(flash->ctx, target(o).at + o->erased);
     if (err) return fail_flash(o, err);
     o->erased += flash->sector_size;
     return OTA_OK;
@@ -147,32 +196,53 @@ static bool page_ready(const ota_t *o)
     return o->fill >= OTA_PAGE || (o->phase == OTA_FLUSHING && o->fill > 0);
 }
 
-// One sector is prepared while data for the one before it still comes in; not behind the end, once
-// that is known.
-static bool worth_preparing(const ota_t *o)
+// Bytes from the slot's start that must be erased before the next page is written: its sector and the
+// one behind it, but nothing behind the end, once that is known.
+static uint32_t must_be_erased(const ota_t *o)
 {
-    const uint32_t end = o->image.len ? o->image.len : target(o).size;
-    return o->erased < end && o->erased <= o->at + o->fill + o->cfg->flash->sector_size;
+    const uint32_t sector = o->cfg->flash->sector_size;
+    const uint32_t two = o->at / sector * sector + 2 * sector;
+    const uint32_t data = o->at + o->fill;
+    const uint32_t end = (o->image.len > data) ? o->image.len
+                         : o->image.len        ? data
+                                               : target(o).size;
+    return (uint32_t)smaller(two, (end + sector - 1) / sector * sector);
+}
+
+static ota_err_t retire(ota_t *o)
+{
+    const int err = ota_select_retire(o->cfg->flash, o->cfg->layout, o->slot, o->cfg->running);
+    if (err) return fail_select(o, err);
+    o->retired = true;
+    return OTA_OK;
 }
 
 static ota_err_t write_step(ota_t *o)
 {
-    if (!o->retired) {
-        const int err = ota_select_retire(o->cfg->flash, o->cfg->layout, o->slot, o->cfg->running);
-        if (err) return fail_select(o, err);
-        o->retired = true;
-        return OTA_OK;
-    }
-    return (page_ready(o) && o->at < o->erased) ? program_page(o) : prepare_sector(o);
+    if (!o->retired) return retire(o);
+    return (o->erased < must_be_erased(o)) ? erase_sector(o) : program_page(o);
+}
+
+static ota_err_t erase_step(ota_t *o)
+{
+    if (!o->retired) return retire(o);
+    const ota_err_t err = erase_sector(o);
+    if (!err && o->erased == target(o).size) o->phase = OTA_ERASED;
+    return err;
 }
 
 bool ota_busy(const ota_t *o)
 {
     switch (o->phase) {
     case OTA_IDLE:
+    case OTA_FOUND:
+    case OTA_ERASED:
     case OTA_VERIFIED:
     case OTA_FAILED: return false;
-    case OTA_OPEN: return head_judged(o) && (page_ready(o) || worth_preparing(o));
+    case OTA_OPEN: return head_judged(o) && (page_ready(o) || o->erased < must_be_erased(o));
+    case OTA_SURVEY:
+    case OTA_HASHING:
+    case OTA_ERASING:
     case OTA_FLUSHING:
     case OTA_READBACK: return true;
     }
@@ -188,14 +258,23 @@ ota_err_t ota_finish(ota_t *o)
     return OTA_OK;
 }
 
-static ota_err_t readback_step(ota_t *o)
+/// The next bytes of the slot, at most `cap`; then `at` is behind them.
+static ota_err_t read_slot(ota_t *o, uint32_t cap, uint32_t *len)
 {
     const flash_t *flash = o->cfg->flash;
-    const uint32_t len = (uint32_t)smaller(OTA_BUF, o->fill); // here: bytes left to read
-    const int err = flash->read(flash->ctx, target(o).at + o->at, o->buf, len);
+    *len = (uint32_t)smaller(OTA_BUF, cap);
+    const int err = flash->read(flash->ctx, target(o).at + o->at, o->buf, *len);
     if (err) return fail_flash(o, err);
-    if (parse(o, o->buf, len)) return o->err;
-    o->at += len;
+    o->at += *len;
+    return OTA_OK;
+}
+
+static ota_err_t readback_step(ota_t *o)
+{
+    uint32_t len;
+    ota_err_t err = read_slot(o, o->fill, &len);
+    if (!err) err = parse(o, o->buf, len);
+    if (err) return err;
     o->fill -= len;
     if (o->fill > 0) return OTA_OK;
     if (esp_image_finish(&o->image) != ESP_IMAGE_OK) return fail(o, OTA_ERR_IMAGE);
@@ -203,10 +282,61 @@ static ota_err_t readback_step(ota_t *o)
     return OTA_OK;
 }
 
+// --- Finding what is left ---
+
+/// The first `len` bytes are usable.
+static ota_err_t hash_from_start(ota_t *o, uint32_t len)
+{
+    const crypto_t *crypto = o->cfg->crypto;
+    parse_from_start(o, NULL);
+    o->phase = OTA_HASHING;
+    o->at = 0;
+    o->fill = len;
+    if (!crypto->start(crypto->ctx, CRYPTO_SHA256)) return fail(o, OTA_ERR_CRYPTO);
+    return OTA_OK;
+}
+
+// `fill`: the sector is not blank so far.
+static ota_err_t survey_step(ota_t *o)
+{
+    const uint32_t sector = o->cfg->flash->sector_size;
+    uint32_t len;
+    if (o->at == target(o).size) return hash_from_start(o, o->at - sector);
+    const uint32_t begin = o->at / sector * sector;
+    const ota_err_t err = read_slot(o, sector, &len);
+    if (err) return err;
+    if (!flash_is_blank(o->buf, len)) o->fill = 1;
+    const bool sense = esp_image_input(&o->image, o->buf, len) == ESP_IMAGE_OK;
+    if (o->fill && (!sense || esp_image_complete(&o->image))) return hash_from_start(o, begin);
+    if (o->at < begin + sector) return OTA_OK;
+    if (!o->fill) return hash_from_start(o, begin ? begin - sector : 0);
+    o->fill = 0;
+    return OTA_OK;
+}
+
+static ota_err_t hash_step(ota_t *o)
+{
+    const crypto_t *crypto = o->cfg->crypto;
+    if (o->fill == 0) {
+        if (!crypto->finish(crypto->ctx, o->buf)) return fail(o, OTA_ERR_CRYPTO);
+        o->phase = OTA_FOUND;
+        return OTA_OK;
+    }
+    uint32_t len;
+    ota_err_t err = read_slot(o, o->fill, &len);
+    if (!err) err = parse(o, o->buf, len);
+    if (!err && !crypto->update(crypto->ctx, o->buf, len)) err = fail(o, OTA_ERR_CRYPTO);
+    o->fill -= len;
+    return err;
+}
+
 ota_err_t ota_step(ota_t *o)
 {
     if (!ota_busy(o)) return o->err;
     if (o->phase == OTA_READBACK) return readback_step(o);
+    if (o->phase == OTA_SURVEY) return survey_step(o);
+    if (o->phase == OTA_HASHING) return hash_step(o);
+    if (o->phase == OTA_ERASING) return erase_step(o);
     if (o->phase == OTA_OPEN || o->fill > 0) return write_step(o);
     o->phase = OTA_READBACK;
     o->fill = o->image.len;
@@ -228,16 +358,29 @@ ota_err_t ota_activate(ota_t *o)
 
 void ota_abort(ota_t *o) { o->phase = OTA_IDLE; }
 
-// Writing the record that says VALID erases the other sector, which may be all that speaks for the
-// old image. The mark comes first, so that a cut in between does not make a failed trial of it.
+/// The secure version that the running image carries; 0 if it has no descriptor.
+static int running_version(const ota_cfg_t *cfg, uint32_t *version)
+{
+    uint8_t desc[8];
+    const uint32_t at = ota_select_extent(cfg->layout, cfg->running).at + ESP_IMAGE_DESC_AT;
+    const int err = cfg->flash->read(cfg->flash->ctx, at, desc, sizeof desc);
+    *version = (!err && load_le32(desc) == ESP_IMAGE_DESC_MAGIC) ? load_le32(desc + 4) : 0;
+    return err;
+}
+
+// The counter last: until the image is confirmed, the old one must be able to come back.
 int ota_confirm(const ota_cfg_t *cfg)
 {
+    const counter_t *counter = cfg->counter;
     ota_select_t sel;
+    uint32_t version, minimum;
     int err = ota_select_read(cfg->flash, cfg->layout, &sel);
     if (err || !is_unconfirmed(&sel, cfg->running)) return err;
-    err = ota_select_mark_confirmed(cfg->flash, cfg->layout);
-    if (err) return err;
-    return ota_select_append(cfg->flash, cfg->layout, (unsigned)cfg->running, OTA_STATE_VALID);
+    err = ota_select_confirm(cfg->flash, cfg->layout);
+    if (err || !counter) return err;
+    err = running_version(cfg, &version);
+    if (!err) err = counter->read(counter->ctx, &minimum);
+    return (!err && version > minimum) ? counter->raise(counter->ctx, version) : err;
 }
 
 int ota_reject(const ota_cfg_t *cfg)

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     ota_boot_t boot;
-//     ota_boot_choose(&boot, &flash, &crypto, &layout, &chip);
+//     ota_boot_choose(&boot, &cfg); // cfg: as for ota_init(), `running` is not looked at
 //     if (boot.slot == OTA_NOTHING) halt();
 //     jump_to(boot.slot); // if boot.on_trial, it must call ota_confirm() or ota_reject()
 //
@@ -12,25 +12,23 @@
 #ifndef OTA_BOOT_H
 #define OTA_BOOT_H
 
-#include "esp_image.h"
+#include "ota.h"
 #include "ota_select.h"
-
-typedef struct {
-    uint16_t id, rev, efuse_rev; // as in esp_image_cfg_t
-} ota_boot_chip_t;
 
 typedef struct {
     int slot;      // read: slot to start, OTA_FACTORY, or OTA_NOTHING
     bool on_trial; // read: it must call ota_confirm(), or the next start takes another one
     int gave_up;   // read: slot started, never confirmed, now rejected; OTA_NOTHING: none
-    int damaged;   // read: slot that should have started, its image not right; OTA_NOTHING: none
+    int damaged;   // read: slot that should have started, its image not right, or older than the
+                   // counter allows; OTA_NOTHING: none
     esp_image_t image; // read: the chosen image (version, project)
     uint8_t buf[256];
 } ota_boot_t;
 
-/// Chooses. A slot is started only after its whole image was verified. Flash errors while mending
-/// the boot record do not stop the boot: the next one tries again.
-void ota_boot_choose(ota_boot_t *b, const flash_t *flash, const crypto_t *crypto,
-                     const esp_layout_t *layout, const ota_boot_chip_t *chip);
+/// Chooses. A slot is started only after its whole image was verified, and only if it is not older
+/// than the counter allows. Writes otadata only where there is something to mend or to count, and
+/// raises the counter to a confirmed image's secure version. Flash errors meanwhile do not stop the
+/// boot: the next one tries again.
+void ota_boot_choose(ota_boot_t *b, const ota_cfg_t *cfg);
 
 #endif

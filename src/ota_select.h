@@ -9,11 +9,11 @@
 //
 // otadata is two flash sectors with one 32-byte record each; the valid one with the higher sequence
 // number rules. ESP-IDF changes a record's state by erasing and rewriting it, and forgets the
-// decision if power fails in between. Here the record that rules is never erased: a change is a new
-// record in the other sector.
+// decision if power fails in between. Here a record is only erased when the other one says all that
+// must not be forgotten.
 //
 // Threads: none inside. Memory: the caller's. Time: at most one erase and two programs a call;
-// ota_select_retire() twice that.
+// ota_select_retire() and ota_select_settle() twice that.
 #ifndef OTA_SELECT_H
 #define OTA_SELECT_H
 
@@ -40,7 +40,9 @@ typedef struct {
     uint32_t state;  // OTA_STATE_*
     unsigned slot;   // (seq - 1) % slots
     unsigned starts; // how often our bootloader has started it while NEW, 0..OTA_STARTS_MAX
-    bool confirmed; // the application confirmed it; a record that says VALID is still to be written
+    bool confirmed;  // the application confirmed it: ota_select_settle() has still to say VALID
+    bool whole;      // its mark of completion is there: no power cut hit its writing
+    bool torn;       // neither a record nor blank: what a power cut left
 } ota_record_t;
 
 enum { OTA_STARTS_MAX = 3 }; // a record has room behind it for so many marks of starts
@@ -56,8 +58,14 @@ enum { OTA_FACTORY = -1, OTA_NOTHING = -2 }; // besides slot numbers
 
 enum { OTA_SELECT_EXHAUSTED = INT32_MIN }; // no sequence number is left; no flash returns this code
 
+/// Where a slot, or OTA_FACTORY, lies.
+static inline esp_extent_t ota_select_extent(const esp_layout_t *layout, int slot)
+{
+    return (slot == OTA_FACTORY) ? layout->factory : layout->slot[slot];
+}
+
 /// Decodes one record; `raw` is the first 32 bytes of its sector. No marks are
-/// looked at: `starts` is 0, `confirmed` false.
+/// looked at: `starts` is 0, `confirmed`, `whole` and `torn` are false.
 ota_record_t ota_select_decode(const uint8_t raw[OTA_RECORD_LEN], unsigned slots);
 
 /// Reads both sectors. Returns 0 or the flash's error.
@@ -92,11 +100,23 @@ int ota_select_retire(const flash_t *flash, const esp_layout_t *layout, unsigned
 /// Marks the active record as started once more. Costs no erase; a cut leaves it marked or not.
 int ota_select_mark_start(const flash_t *flash, const esp_layout_t *layout);
 
-/// Marks the active record as confirmed, likewise.
-int ota_select_mark_confirmed(const flash_t *flash, const esp_layout_t *layout);
+/// Confirms the active record, if it is on trial: marks it, then settles. Once the mark is whole (one
+/// program) a power cut cannot take the confirmation back. Returns as ota_select_append().
+int ota_select_confirm(const flash_t *flash, const esp_layout_t *layout);
 
-/// Rewrites the active record as INVALID or ABORTED. Only for an image on trial: a cut leaves the
-/// other record to rule.
+/// What a bootloader does about changes that were cut off, before it starts `slot`: erases torn
+/// records; if the active one is about `slot`, completes a confirmation that is marked (a VALID
+/// record in the other sector, then the trial's record goes), or sees to it that the active record
+/// is whole. Usually there is nothing to do. Returns as ota_select_append().
+int ota_select_settle(const flash_t *flash, const esp_layout_t *layout, int slot);
+
+/// Makes `slot` rule, whose image is right, although the active record is about another: by an
+/// ABORTED in the active record if the other record is about `slot`, else by a new VALID one. Returns
+/// as ota_select_append().
+int ota_select_overrule(const flash_t *flash, const esp_layout_t *layout, unsigned slot);
+
+/// Rewrites the active record as INVALID or ABORTED. Only where the other record may rule after a
+/// cut.
 int ota_select_reject(const flash_t *flash, const esp_layout_t *layout, uint32_t state);
 
 #endif

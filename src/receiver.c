@@ -73,6 +73,9 @@ static receiver_result_t result_of_ota(const ota_t *o)
     case OTA_ERR_FLASH: return RECEIVER_FLASH;
     case OTA_ERR_UNCONFIRMED: return RECEIVER_UNCONFIRMED;
     case OTA_ERR_EXHAUSTED: return RECEIVER_EXHAUSTED;
+    case OTA_ERR_PROJECT: return RECEIVER_WRONG_PROJECT;
+    case OTA_ERR_TOO_OLD: return RECEIVER_TOO_OLD;
+    case OTA_ERR_CRYPTO: return RECEIVER_CRYPTO;
     }
     return RECEIVER_FLASH;
 }

@@ -50,6 +50,8 @@ typedef enum {
     RECEIVER_BAD_CHECKSUM = 0x17,
     RECEIVER_BAD_DIGEST = 0x18,
     RECEIVER_INCOMPLETE = 0x19,
+    RECEIVER_WRONG_PROJECT = 0x1A,
+    RECEIVER_TOO_OLD = 0x1B,
     // 0x2_: the transfer went wrong
     RECEIVER_BROKEN = 0x20,
     RECEIVER_SILENT = 0x21,

@@ -81,7 +81,7 @@ extern uint32_t size_or_0;
 extern size_t at;
 
 #elif defined EXAMPLE_ota_boot
-extern const ota_boot_chip_t chip;
+extern const ota_cfg_t cfg;
 _Noreturn void halt(void);
 _Noreturn void jump_to(int slot);
 

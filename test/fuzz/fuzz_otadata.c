@@ -90,6 +90,7 @@ static void begin(device_t *d, fuzz_bytes_t *in)
     d->cfg = (ota_cfg_t){ .flash = &d->f.flash,
                           .crypto = fuzz_crypto(),
                           .layout = &d->layout,
+                          .attempts = shape >> 3 & 3,
                           .running = OTA_NOTHING,
                           .chip_id = 5,
                           .chip_rev = 3,
@@ -127,9 +128,8 @@ static void check_order(const device_t *d)
 
 static void start(device_t *d)
 {
-    const ota_boot_chip_t chip = { 5, 3, 100 };
     ota_boot_t boot;
-    ota_boot_choose(&boot, &d->f.flash, fuzz_crypto(), &d->layout, &chip);
+    ota_boot_choose(&boot, &d->cfg);
     d->cfg.running = d->runs = boot.slot;
     d->on_trial = boot.on_trial;
     if (d->f.dead) {

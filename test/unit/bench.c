@@ -20,7 +20,6 @@ void bench_open(bench_t *b, unsigned slots, bool factory)
     uint64_t chance = 1;
     for (uint32_t i = 0; i < b->nor.flash.size; i++)
         b->nor.mem[i] = (uint8_t)vector_random(&chance, 256);
-    b->chip = (ota_boot_chip_t){ .id = 5, .rev = 3, .efuse_rev = 100 };
     b->layout.otadata_at = BENCH_OTADATA;
     b->layout.slots = slots;
     for (int i = 0; i < (int)slots; i++)
@@ -30,9 +29,9 @@ void bench_open(bench_t *b, unsigned slots, bool factory)
                           .crypto = vector_crypto(),
                           .layout = &b->layout,
                           .running = OTA_NOTHING,
-                          .chip_id = b->chip.id,
-                          .chip_rev = b->chip.rev,
-                          .efuse_rev = b->chip.efuse_rev };
+                          .chip_id = 5,
+                          .chip_rev = 3,
+                          .efuse_rev = 100 };
     for (int i = factory ? OTA_FACTORY : 0; i < (int)slots; i++)
         bench_put(b, i, NULL, 0);
     memset(bench_otadata(b, 0), 0xFF, 2 * BENCH_SECTOR);
@@ -63,7 +62,7 @@ static uint32_t crc_of_seq(uint32_t seq)
     return ~crc;
 }
 
-void bench_record(bench_t *b, int sector, uint32_t seq, uint32_t state)
+void bench_esp_record(bench_t *b, int sector, uint32_t seq, uint32_t state)
 {
     uint8_t *p = bench_otadata(b, sector);
     memset(p, 0xFF, BENCH_SECTOR);
@@ -72,10 +71,17 @@ void bench_record(bench_t *b, int sector, uint32_t seq, uint32_t state)
     store_le32(p + 28, crc_of_seq(seq));
 }
 
+void bench_record(bench_t *b, int sector, uint32_t seq, uint32_t state)
+{
+    bench_esp_record(b, sector, seq, state);
+    memcpy(bench_otadata(b, sector) + 128, "....is all there", FLASH_UNIT);
+    store_le32(bench_otadata(b, sector) + 128, seq);
+}
+
 int bench_boot(bench_t *b)
 {
     nor_power_on(&b->nor);
-    ota_boot_choose(&b->boot, &b->nor.flash, vector_crypto(), &b->layout, &b->chip);
+    ota_boot_choose(&b->boot, &b->cfg);
     b->cfg.running = b->boot.slot;
     return b->boot.slot;
 }
@@ -99,9 +105,10 @@ const char *bench_records(const bench_t *b)
                                : state == UINT32_MAX ? "UNDEF"
                                                      : "?");
         unsigned marks = 0;
-        while (p[OTA_RECORD_LEN + marks * FLASH_UNIT] != 0xFF)
+        while (marks < OTA_STARTS_MAX && p[OTA_RECORD_LEN + marks * FLASH_UNIT] != 0xFF)
             marks++;
         if (marks) at += (size_t)snprintf(text + at, sizeof text - at, "+%u", marks);
+        if (p[80] != 0xFF) at += (size_t)snprintf(text + at, sizeof text - at, "!");
     }
     return text;
 }

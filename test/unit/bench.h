@@ -25,9 +25,8 @@ enum {
 typedef struct {
     nor_t nor;
     esp_layout_t layout;
-    ota_boot_chip_t chip; // the one the golden images are for
-    ota_boot_t boot;      // read: the last bench_boot()
-    ota_cfg_t cfg;        // running: what that started
+    ota_boot_t boot; // read: the last bench_boot()
+    ota_cfg_t cfg;   // for the chip of the golden images; running: what that started
 } bench_t;
 
 /// Slots and otadata are blank, the rest of the flash holds bytes that must never change.
@@ -38,6 +37,9 @@ void bench_close(bench_t *b);
 void bench_put(bench_t *b, int slot, const void *image, size_t len);
 
 /// Writes a record as ESP-IDF would, into sector 0 or 1; the rest of the sector is blank.
+void bench_esp_record(bench_t *b, int sector, uint32_t seq, uint32_t state);
+
+/// The same with our mark of completion.
 void bench_record(bench_t *b, int sector, uint32_t seq, uint32_t state);
 uint8_t *bench_otadata(const bench_t *b, int sector);
 uint8_t *bench_slot(const bench_t *b, int slot);
@@ -45,8 +47,8 @@ uint8_t *bench_slot(const bench_t *b, int slot);
 /// Restores power and starts: returns what ota_boot_choose() chose.
 int bench_boot(bench_t *b);
 
-/// Both records as text, "1:VALID 2:NEW+1" (+1: one start mark), for messages and comparisons.
-/// Valid until the next call.
+/// Both records as text, "1:VALID 2:NEW+1" (+1: one start mark, !: a mark of confirmation), for
+/// messages and comparisons. Valid until the next call.
 const char *bench_records(const bench_t *b);
 
 /// A right image of about 9 KB in three sectors for the bench's chip, 1 KB if `tiny`; `version` is

@@ -17,6 +17,7 @@ static void put_desc(const image_spec_t *spec, uint8_t *p)
 {
     memset(p, 0, 256);
     store_le32(p, spec->desc_magic);
+    store_le32(p + 4, spec->secure_version);
     snprintf((char *)p + 16, 32, "%s", spec->version ? spec->version : "1.0");
     snprintf((char *)p + 48, 32, "%s", spec->project ? spec->project : "test");
     store_le16(p + 176, spec->min_efuse_rev);
@@ -69,6 +70,8 @@ size_t image_build(const image_spec_t *spec, uint8_t *out)
         at += 8;
         if (spec->fill) put_fill(spec->fill + i, out, at, s->len);
         if (i == 0 && spec->desc_magic && s->len >= 256) put_desc(spec, out + at);
+        if (spec->hole_at >= at && spec->hole_at + spec->hole_len <= at + s->len)
+            memset(out + spec->hole_at, 0xFF, spec->hole_len);
         at += s->len;
     }
     return image_seal(out);

@@ -16,8 +16,10 @@ typedef struct {
     uint16_t min_efuse_rev;
     const char *version; // NULL: "1.0"
     const char *project; // NULL: "test"
-    uint64_t
-        fill; // 0: segments hold zeros; else pseudo-random bytes of this seed, with runs of 0xFF
+    uint32_t secure_version;
+    /// 0: segments hold zeros; else pseudo-random bytes of this seed, with runs of 0xFF.
+    uint64_t fill;
+    uint32_t hole_at, hole_len; // these bytes of the image, inside a segment, are 0xFF
 } image_spec_t;
 
 /// An ESP32-C3 image with a descriptor in flash and code in RAM.

@@ -190,9 +190,10 @@ static void check_start(bench_t *b, const golden_case_t *c, int slot, const char
     const bool trial = b->boot.on_trial;
     golden_record_t r[2] = { c->record[0], c->record[1] };
     give_up_ruling(r);
+    for (int active; (active = ruling(r)) >= 0 && slot != (int)((r[active].seq - 1) % 2);)
+        r[active].state = OTA_STATE_ABORTED; // its image is damaged
     const int active = ruling(r);
-    const bool is_new =
-        active >= 0 && r[active].state == OTA_STATE_NEW && slot == (int)((r[active].seq - 1) % 2);
+    const bool is_new = active >= 0 && r[active].state <= OTA_STATE_PENDING;
     if (trial != is_new) fail_msg("%s: on trial: %d", row, trial);
     const int again = bench_boot(b);
     if (trial) return; // not confirmed: another slot, if there is one

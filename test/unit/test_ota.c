@@ -271,36 +271,22 @@ static void nothing_is_touched_before_288_bytes_were_judged(void **state)
     assert_int_equal(bench_slot(&bench, 1)[0], 0xFF);
 }
 
-static void a_blank_slot_is_not_erased(void **state)
+// It may be one whose erase was cut off, until its cells change their mind.
+static void a_sector_is_erased_even_if_it_reads_as_blank(void **state)
 {
     (void)state;
     assert_int_equal(write_image(new_image, new_len, 256, 0), OTA_OK);
-    assert_int_equal(bench.nor.erases, 0);
+    assert_int_equal(bench.nor.erases, (new_len + BENCH_SECTOR - 1) / BENCH_SECTOR);
 }
 
 static void a_used_slot_is_erased_as_far_as_the_image_reaches(void **state)
 {
     (void)state;
     memset(bench_slot(&bench, 1), 0x55, BENCH_SLOT);
-    memset(bench_slot(&bench, 1) + BENCH_SECTOR, 0xFF, BENCH_SECTOR); // but for this one
     assert_int_equal(write_image(new_image, new_len, 256, 0), OTA_OK);
     assert_int_equal((new_len + BENCH_SECTOR - 1) / BENCH_SECTOR, 3);
-    assert_int_equal(bench.nor.erases, 2);
-    assert_int_equal(bench.nor.blank_erases, 0);
+    assert_int_equal(bench.nor.erases, 3);
     assert_int_equal(bench_slot(&bench, 1)[3 * BENCH_SECTOR], 0x55);
-}
-
-// In the last byte of a sector, too: it is looked at as a whole.
-static void a_sector_with_one_bit_used_is_erased(void **state)
-{
-    (void)state;
-    for (uint32_t at = 0; at < BENCH_SECTOR; at += 63) {
-        bench_put(&bench, 1, NULL, 0);
-        bench_slot(&bench, 1)[BENCH_SECTOR + at] = 0x7F;
-        nor_power_on(&bench.nor);
-        assert_int_equal(write_image(new_image, new_len, 256, 0), OTA_OK);
-        assert_int_equal(bench.nor.erases, 1);
-    }
 }
 
 static void one_sector_is_prepared_ahead_of_the_data(void **state)
@@ -507,7 +493,7 @@ static void an_update_replaces_one_that_was_never_started(void **state)
     assert_string_equal(bench_records(&bench), "1:VALID 2:NEW");
     assert_int_equal(update(new_image, new_len, 512), OTA_OK);
     assert_int_equal(ota.slot, 1);
-    assert_string_equal(bench_records(&bench), "3:VALID 4:NEW");
+    assert_string_equal(bench_records(&bench), "1:VALID 2:NEW");
     assert_int_equal(bench_boot(&bench), 1);
     assert_string_equal(bench.boot.image.version, "2.0");
 }
@@ -557,8 +543,8 @@ static void says_when_no_sequence_number_is_left(void **state)
     bench_record(&bench, 0, 0xFFFFFFFD, OTA_STATE_VALID); // slot 0
     assert_int_equal(update(new_image, new_len, 512), OTA_OK);
     assert_string_equal(bench_records(&bench), "4294967293:VALID 4294967294:NEW");
-    bench.cfg.running = 0; // not restarted: the new record must be retired, and cannot be
-    assert_int_equal(update(new_image, new_len, 512), OTA_ERR_EXHAUSTED);
+    bench.cfg.running = 0; // not restarted: the number can be used again
+    assert_int_equal(update(new_image, new_len, 512), OTA_OK);
     memset(bench_otadata(&bench, 1), 0xFF, BENCH_SECTOR);
     bench_record(&bench, 0, 0xFFFFFFFE, OTA_STATE_VALID); // slot 1
     bench_put(&bench, 1, old_image, old_len);
@@ -615,6 +601,10 @@ static void recovers_from_an_error_of_the_flash_at_every_operation(void **state)
                 assert_int_equal(err, OTA_OK);
                 break;
             }
+            if (!err) { // the mark of completion, the last operation: it can wait
+                assert_int_equal(bench_boot(&bench), 1);
+                continue;
+            }
             assert_int_equal(err, OTA_ERR_FLASH);
             assert_int_equal(ota.flash_err, NOR_ERROR);
             assert_int_equal(ota.phase, OTA_FAILED);
@@ -623,16 +613,18 @@ static void recovers_from_an_error_of_the_flash_at_every_operation(void **state)
             faults++;
         }
     print_message("%u faults\n", faults);
-    assert_true(faults >= 3 * 60);
+    assert_true(faults >= 3 * 59);
 }
 
 static void cut_update(const uint8_t *p, size_t len, unsigned n, nor_effect_t effect, uint64_t seed)
 {
     restore();
     nor_cut(&bench.nor, n, effect, seed);
-    assert_int_equal(update(p, len, 4095), OTA_ERR_FLASH);
-    assert_int_equal(ota.flash_err, NOR_NO_POWER);
+    const bool last = update(p, len, 4095) == OTA_OK; // the mark of completion can wait
+    if (!last) assert_int_equal(ota.flash_err, NOR_NO_POWER);
     assert_true(bench.nor.fired);
+    if (last) assert_int_equal(bench_boot(&bench), 1);
+    if (last) assert_int_equal(ota_confirm(&bench.cfg), 0);
     assert_recovers("update", n, effect, seed);
 }
 
@@ -693,7 +685,7 @@ static unsigned cut_decision(const char *what, decide_t *decide, unsigned expect
     assert_int_equal(bench_boot(&bench), 1);
     save();
     assert_int_equal(decide(&bench.cfg), 0);
-    const unsigned changes = nor_changes(&bench.nor) - 1; // without the mark
+    const unsigned changes = nor_changes(&bench.nor) - 1; // without the mark of the start
     assert_int_equal(changes, expected);
     for (unsigned n = 1; n <= changes; n++)
         for (uint64_t seed = 0; seed < 34; seed++) {
@@ -702,7 +694,8 @@ static unsigned cut_decision(const char *what, decide_t *decide, unsigned expect
                                                        : NOR_TORN;
             restore();
             nor_cut(&bench.nor, n, effect, seed);
-            assert_int_equal(decide(&bench.cfg), NOR_NO_POWER);
+            const int err = decide(&bench.cfg);
+            assert_true(err == NOR_NO_POWER || (!err && n == changes));
             assert_true(bench.nor.fired);
             assert_recovers(what, n, effect, seed);
             cuts++;
@@ -714,7 +707,7 @@ static void recovers_from_a_cut_while_it_confirms_or_rejects(void **state)
 {
     (void)state;
     const unsigned cuts =
-        cut_decision("confirm", ota_confirm, 4) + cut_decision("reject", ota_reject, 3);
+        cut_decision("confirm", ota_confirm, 6) + cut_decision("reject", ota_reject, 4);
     print_message("%u cuts\n", cuts);
 }
 
@@ -736,7 +729,7 @@ static void cut_confirm(unsigned slots, bool factory, int old, uint32_t old_seq)
     bench_record(&bench, 0, slots + 1, OTA_STATE_NEW);
     assert_int_equal(bench_boot(&bench), 0);
     save();
-    for (unsigned n = 1; n <= 4; n++)
+    for (unsigned n = 1; n <= 6; n++)
         for (nor_effect_t effect = NOR_NOTHING; effect <= NOR_DONE; effect++) {
             restore();
             nor_cut(&bench.nor, n, effect, 0);
@@ -766,8 +759,8 @@ static void passes_on_errors_of_the_flash_while_it_confirms_or_rejects(void **st
         decide_t *decide;
         unsigned operations;
     } DECIDE[] = {
-        { ota_confirm, 10 }, // three times two reads; mark, erase, two programs
-        { ota_reject, 7 },   // twice two reads; erase, two programs
+        { ota_confirm, 13 }, // three times two reads, one more; mark, a record of four, erase
+        { ota_reject, 8 },   // twice two reads; a record of four
     };
     bench_put(&bench, 1, new_image, new_len);
     bench_record(&bench, 0, 1, OTA_STATE_VALID);
@@ -784,7 +777,7 @@ static void passes_on_errors_of_the_flash_while_it_confirms_or_rejects(void **st
                 assert_int_equal(err, 0);
                 break;
             }
-            assert_int_equal(err, NOR_ERROR);
+            assert_true(err == NOR_ERROR || n == DECIDE[i].operations - (i == 0));
             assert_recovers("decision", n, NOR_NOTHING, 0);
         }
 }
@@ -800,9 +793,8 @@ int main(void)
         ON_A_BENCH(larger_sectors_do_as_well),
         ON_A_BENCH(knows_when_the_image_is_complete),
         ON_A_BENCH(nothing_is_touched_before_288_bytes_were_judged),
-        ON_A_BENCH(a_blank_slot_is_not_erased),
+        ON_A_BENCH(a_sector_is_erased_even_if_it_reads_as_blank),
         ON_A_BENCH(a_used_slot_is_erased_as_far_as_the_image_reaches),
-        ON_A_BENCH(a_sector_with_one_bit_used_is_erased),
         ON_A_BENCH(one_sector_is_prepared_ahead_of_the_data),
         ON_A_BENCH(refuses_images_without_touching_the_flash),
         ON_A_BENCH(refuses_another_revision_of_the_chip_or_its_efuse_block),

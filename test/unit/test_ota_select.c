@@ -141,14 +141,35 @@ static void refuses_a_record_whose_crc_is_wrong_in_any_bit(void **state)
 {
     (void)state;
     for (unsigned bit = 0; bit < 32; bit++) {
-        bench_record(&bench, 0, 5, OTA_STATE_VALID);
+        bench_esp_record(&bench, 0, 5, OTA_STATE_VALID);
         bench_otadata(&bench, 0)[28 + bit / 8] ^= (uint8_t)(1 << bit % 8);
         assert_false(read_select().record[0].valid);
-        bench_record(&bench, 0, 5, OTA_STATE_VALID);
+        bench_esp_record(&bench, 0, 5, OTA_STATE_VALID);
         bench_otadata(&bench, 0)[bit / 8] ^= (uint8_t)(1 << bit % 8);
         assert_false(read_select().record[0].valid);
     }
     assert_int_equal(active_slot(), -1);
+}
+
+// The cells of its first half may have been cut off while they were programmed, and read well until
+// the completion was marked.
+static void a_complete_record_can_be_read_whatever_becomes_of_its_sequence_number(void **state)
+{
+    (void)state;
+    for (unsigned bit = 0; bit < 32; bit++) {
+        bench_record(&bench, 0, 5, OTA_STATE_VALID);
+        bench_otadata(&bench, 0)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        const ota_record_t r = read_select().record[0];
+        assert_true(r.valid && r.whole && !r.torn);
+        assert_int_equal(r.seq, 5);
+        bench_otadata(&bench, 0)[28 + bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_false(read_select().record[0].valid);
+        bench_record(&bench, 0, 5, OTA_STATE_VALID);
+        bench_otadata(&bench, 0)[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        bench_otadata(&bench, 0)[128 + bit / 2] ^= 1; // the mark is not whole
+        assert_false(read_select().record[0].valid);
+        assert_true(read_select().record[0].torn);
+    }
 }
 
 // ESP-IDF takes four zero bytes on blank flash for a record; the fact that its CRC is blank, too,
@@ -279,7 +300,8 @@ static void assert_otadata_is(const char *name)
             vector_unhex(column[1 + i], golden + i * BENCH_SECTOR, OTA_RECORD_LEN);
     }
     assert_true(found);
-    assert_memory_equal(bench_otadata(&bench, 0), golden, sizeof golden);
+    for (int i = 0; i < 2; i++) // ESP-IDF reads no more of a sector
+        assert_memory_equal(bench_otadata(&bench, i), golden + i * BENCH_SECTOR, OTA_RECORD_LEN);
     free(line);
     fclose(table);
 }
@@ -361,7 +383,7 @@ static void says_when_no_number_is_left(void **state)
                     possible |= (next - 1) % slots == slot;
                 nor_power_on(&bench.nor);
                 assert_int_equal(append(slot, OTA_STATE_NEW), possible ? 0 : OTA_SELECT_EXHAUSTED);
-                assert_int_equal(nor_changes(&bench.nor), possible ? 3 : 0);
+                assert_int_equal(nor_changes(&bench.nor), possible ? 4 : 0);
                 if (possible) assert_int_equal(active_slot(), slot);
             }
 }
@@ -424,7 +446,7 @@ static void retires_a_rejected_record_too(void **state)
 static void writes_one_for_the_running_slot_before_it_retires_the_ruling_one(void **state)
 {
     (void)state;
-    bench_record(&bench, 0, 1, OTA_STATE_VALID);
+    bench_record(&bench, 0, 1, OTA_STATE_ABORTED);
     bench_record(&bench, 1, 2, OTA_STATE_VALID);
     assert_int_equal(retire(1, 0), 0);
     assert_string_equal(bench_records(&bench), "3:VALID -");
@@ -432,6 +454,28 @@ static void writes_one_for_the_running_slot_before_it_retires_the_ruling_one(voi
     bench_record(&bench, 1, 2, OTA_STATE_NEW);
     assert_int_equal(retire(1, 0), 0);
     assert_string_equal(bench_records(&bench), "- 5:VALID");
+}
+
+static void needs_none_for_the_running_slot_if_there_is_one(void **state)
+{
+    (void)state;
+    bench_record(&bench, 0, 1, OTA_STATE_VALID);
+    bench_record(&bench, 1, 2, OTA_STATE_NEW);
+    nor_power_on(&bench.nor);
+    assert_int_equal(retire(1, 0), 0);
+    assert_string_equal(bench_records(&bench), "1:VALID -");
+    assert_int_equal(nor_changes(&bench.nor), 1);
+}
+
+static void retires_torn_records_too(void **state)
+{
+    (void)state;
+    bench_record(&bench, 0, 1, OTA_STATE_VALID);
+    bench_record(&bench, 1, 2, OTA_STATE_VALID);
+    bench_otadata(&bench, 1)[28] ^= 1; // of which nobody knows what they will say tomorrow
+    assert_int_equal(retire(1, 0), 0);
+    assert_string_equal(bench_records(&bench), "1:VALID -");
+    assert_true(flash_is_blank(bench_otadata(&bench, 1), BENCH_SECTOR));
 }
 
 static void retires_everything_about_the_slot_when_the_factory_application_runs(void **state)
@@ -531,8 +575,10 @@ static void a_new_record_has_no_marks(void **state)
 // --- Faults ---
 
 static int do_append(void) { return append(1, OTA_STATE_NEW); }
-static int do_confirm(void) { return append(1, OTA_STATE_VALID); }
+static int do_confirm(void) { return ota_select_confirm(&bench.nor.flash, &bench.layout); }
 static int do_retire(void) { return retire(1, 0); }
+static int do_overrule(void) { return ota_select_overrule(&bench.nor.flash, &bench.layout, 0); }
+static int do_settle(void) { return ota_select_settle(&bench.nor.flash, &bench.layout, 1); }
 static int do_mark(void) { return mark_start(); }
 static int do_reject(void) { return reject(OTA_STATE_INVALID); }
 
@@ -546,18 +592,22 @@ typedef struct {
 } change_t;
 
 static const change_t CHANGES[] = {
-    { "first record", 0, 0, 0, 0, do_append, 3, -1, 1 },
-    { "activate", 1, OTA_STATE_VALID, 0, 0, do_append, 3, 0, 1 },
-    { "activate over an old one", 3, OTA_STATE_VALID, 2, OTA_STATE_VALID, do_append, 3, 0, 1 },
-    { "activate over a rejected one", 1, OTA_STATE_VALID, 2, OTA_STATE_ABORTED, do_append, 3, 0,
+    { "first record", 0, 0, 0, 0, do_append, 4, -1, 1 },
+    { "activate", 1, OTA_STATE_VALID, 0, 0, do_append, 4, 0, 1 },
+    { "activate over an old one", 3, OTA_STATE_VALID, 2, OTA_STATE_VALID, do_append, 4, 0, 1 },
+    { "activate over a rejected one", 1, OTA_STATE_VALID, 2, OTA_STATE_ABORTED, do_append, 4, 0,
       1 },
-    { "confirm", 1, OTA_STATE_VALID, 2, OTA_STATE_NEW, do_confirm, 3, 1, 1 },
-    { "confirm, ESP-IDF", 1, OTA_STATE_VALID, 2, OTA_STATE_PENDING, do_confirm, 3, 1, 1 },
+    { "confirm", 1, OTA_STATE_VALID, 2, OTA_STATE_NEW, do_confirm, 6, 1, 1 },
+    { "confirm, ESP-IDF", 1, OTA_STATE_VALID, 2, OTA_STATE_PENDING, do_confirm, 6, 1, 1 },
     { "retire", 3, OTA_STATE_VALID, 2, OTA_STATE_VALID, do_retire, 1, 0, 0 },
-    { "retire a ruling one", 1, OTA_STATE_VALID, 2, OTA_STATE_VALID, do_retire, 4, 1, 0 },
+    { "retire a ruling one", 1, OTA_STATE_VALID, 2, OTA_STATE_VALID, do_retire, 1, 1, 0 },
+    { "retire the only one", 1, OTA_STATE_ABORTED, 2, OTA_STATE_VALID, do_retire, 5, 1, 0 },
+    { "overrule", 1, OTA_STATE_VALID, 2, OTA_STATE_VALID, do_overrule, 4, 1, 0 },
+    { "overrule the only one", 1, OTA_STATE_INVALID, 2, OTA_STATE_VALID, do_overrule, 4, 1, 0 },
+    { "settle", 1, OTA_STATE_VALID, 2, OTA_STATE_UNDEFINED, do_settle, 1, 1, 1 },
     { "mark", 1, OTA_STATE_VALID, 2, OTA_STATE_NEW, do_mark, 1, 1, 1 },
-    { "reject", 1, OTA_STATE_VALID, 2, OTA_STATE_NEW, do_reject, 3, 1, 0 },
-    { "reject, ESP-IDF", 1, OTA_STATE_VALID, 2, OTA_STATE_PENDING, do_reject, 3, 1, 0 },
+    { "reject", 1, OTA_STATE_VALID, 2, OTA_STATE_NEW, do_reject, 4, 1, 0 },
+    { "reject, ESP-IDF", 1, OTA_STATE_VALID, 2, OTA_STATE_PENDING, do_reject, 4, 1, 0 },
 };
 enum { CHANGE_COUNT = sizeof CHANGES / sizeof *CHANGES };
 
@@ -576,7 +626,7 @@ static void set_up(const change_t *c)
     nor_power_on(&bench.nor);
     memset(bench_otadata(&bench, 0), 0xFF, 2 * BENCH_SECTOR);
     if (c->seq0) bench_record(&bench, 0, c->seq0, c->state0);
-    if (c->seq1) bench_record(&bench, 1, c->seq1, c->state1);
+    if (c->seq1) bench_esp_record(&bench, 1, c->seq1, c->state1);
     // What rejects itself was started before.
     if (c->change == do_reject && c->state1 == OTA_STATE_NEW) assert_int_equal(mark_start(), 0);
     nor_power_on(&bench.nor);
@@ -588,15 +638,16 @@ static void cut(const change_t *c, unsigned n, nor_effect_t effect, uint64_t see
 {
     set_up(c);
     nor_cut(&bench.nor, n, effect, seed);
-    assert_int_equal(c->change(), NOR_NO_POWER);
+    const int err = c->change();
     assert_true(bench.nor.fired);
     nor_power_on(&bench.nor);
-    const bool right = ruling() == rules_before || ruling() == rules_after;
+    const bool right = (err && ruling() == rules_before) || ruling() == rules_after;
     if (!right)
         fail_msg("%s: cut at change %u, effect %d, seed %u: %s", c->name, n, (int)effect,
                  (unsigned)seed, bench_records(&bench));
     assert_int_equal(c->change(), 0);
-    if (c->change != do_reject) assert_int_equal(active_slot(), c->after);
+    if (c->change != do_reject && c->change != do_overrule)
+        assert_int_equal(active_slot(), c->after);
 }
 
 static void an_old_or_the_new_record_rules_after_every_cut(void **state)
@@ -641,9 +692,9 @@ static void passes_on_every_error_of_the_flash(void **state)
                 assert_true(n > CHANGES[i].changes + 2); // two reads at least
                 break;
             }
-            assert_int_equal(err, NOR_ERROR);
             const int slot = active_slot();
-            assert_true(slot == CHANGES[i].before || slot == CHANGES[i].after);
+            assert_true((err == NOR_ERROR && slot == CHANGES[i].before) ||
+                        slot == CHANGES[i].after);
             faults++;
         }
     print_message("%u faults\n", faults);
@@ -655,6 +706,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_A_BENCH(reads_what_esp_idf_and_otatool_wrote),
         ON_A_BENCH(refuses_a_record_whose_crc_is_wrong_in_any_bit),
+        ON_A_BENCH(a_complete_record_can_be_read_whatever_becomes_of_its_sequence_number),
         ON_A_BENCH(refuses_sequence_0_and_a_blank_one),
         ON_A_BENCH(prefers_the_higher_sequence_and_the_first_of_equal_ones),
         ON_A_BENCH(lets_no_rejected_record_rule),
@@ -670,6 +722,8 @@ int main(void)
         ON_A_BENCH(retires_the_record_about_the_slot_only),
         ON_A_BENCH(retires_a_rejected_record_too),
         ON_A_BENCH(writes_one_for_the_running_slot_before_it_retires_the_ruling_one),
+        ON_A_BENCH(needs_none_for_the_running_slot_if_there_is_one),
+        ON_A_BENCH(retires_torn_records_too),
         ON_A_BENCH(retires_everything_about_the_slot_when_the_factory_application_runs),
         ON_A_BENCH(keeps_the_factory_application_running_when_it_retires_the_ruling_record),
         ON_A_BENCH(retires_no_record_when_no_number_is_left_for_the_running_slot),

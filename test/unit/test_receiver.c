@@ -528,8 +528,8 @@ static void a_failing_flash_is_reported(void **state)
     world_run(&w, 2000 * USEC_MS);
     const unsigned operations = w.nor.erases + w.nor.programs - before;
     assert_true(operations > 50);
-    for (unsigned n = 1; n <= operations;
-         n += (n + 10 < operations) ? 7 : 1) { // the boot record is written last
+    // The boot record is written last, and the mark of its completion can wait for the next start.
+    for (unsigned n = 1; n < operations; n += (n + 10 < operations) ? 7 : 1) {
         world_init(&w, "app_c3_v123.bin", 8192);
         w.nor.fail_at = before + n;
         world_transfer(&w, new_image, image_len, 4095);

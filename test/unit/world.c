@@ -65,7 +65,7 @@ uint8_t *world_vector(const char *name, uint32_t *len)
 
 int world_boot(world_t *w)
 {
-    ota_boot_choose(&w->boot, &w->flash, &w->crypto, &w->layout, &w->chip);
+    ota_boot_choose(&w->boot, &w->receiver_cfg.ota);
     assert_true(w->boot.slot >= 0);
     w->receiver_cfg.ota.running = w->boot.slot;
     receiver_init(&w->receiver, &w->receiver_cfg, w->ring, w->ring_cap);
@@ -91,16 +91,15 @@ void world_init(world_t *w, const char *image, uint32_t ring_cap)
     w->layout.slots = 2;
     w->layout.slot[0] = (esp_extent_t){ 0x10000, WORLD_SLOT };
     w->layout.slot[1] = (esp_extent_t){ 0x10000 + WORLD_SLOT, WORLD_SLOT };
-    w->chip = (ota_boot_chip_t){ .id = 5, .rev = 3, .efuse_rev = 100 };
     w->receiver_cfg.isotp = standard;
     w->receiver_cfg.isotp.tx_id = 0x7E8;
     w->receiver_cfg.isotp.rx_id = 0x7E0;
     w->receiver_cfg.ota = (ota_cfg_t){ .flash = &w->flash,
                                        .crypto = &w->crypto,
                                        .layout = &w->layout,
-                                       .chip_id = w->chip.id,
-                                       .chip_rev = w->chip.rev,
-                                       .efuse_rev = w->chip.efuse_rev };
+                                       .chip_id = 5,
+                                       .chip_rev = 3,
+                                       .efuse_rev = 100 };
     w->sender_cfg = standard;
     w->sender_cfg.tx_id = 0x7E0;
     w->sender_cfg.rx_id = 0x7E8;

@@ -31,7 +31,6 @@ typedef struct {
     crypto_psa_t psa;
     crypto_t crypto;
     esp_layout_t layout;
-    ota_boot_chip_t chip;
     ota_boot_t boot;
     receiver_cfg_t receiver_cfg;
     receiver_t receiver;
