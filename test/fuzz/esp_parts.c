@@ -45,7 +45,7 @@ static int change(fuzz_flash_t *f, uint32_t at, const uint8_t *p, uint32_t len)
         // 0 and 0xFF stay: nothing of it was done, or all.
         if (f->chance != 0 && f->chance != UINT32_MAX) chance = chance * 1664525 + 1013904223;
     }
-    f->dead = f->dead || last;
+    f->dead = f->dead || (last && !f->survives);
     return last ? NO_POWER : 0;
 }
 
@@ -88,7 +88,7 @@ void fuzz_cut(fuzz_flash_t *f, unsigned n, uint32_t chance)
 void fuzz_power_on(fuzz_flash_t *f)
 {
     f->changes = f->left = 0;
-    f->dead = false;
+    f->dead = f->survives = false;
 }
 
 // --- Image ---

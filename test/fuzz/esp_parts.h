@@ -16,6 +16,7 @@ typedef struct {
     unsigned changes; // erases and programs since fuzz_power_on()
     unsigned left;    // until power is lost, 0: it is not
     uint32_t chance;  // which bits the operation then still changes
+    bool survives;    // only that operation fails
     bool dead;
 } fuzz_flash_t;
 

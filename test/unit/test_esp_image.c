@@ -292,7 +292,9 @@ static void strict_wants_the_entry_address_in_a_segment_of_code(void **state)
 {
     (void)state;
     image_spec_t spec = image_spec();
-    spec.entry = 0x4038003F; // the segment's last byte
+    spec.entry = 0x40380000; // its first byte
+    assert_int_equal(strict_verdict(&spec), ESP_IMAGE_OK);
+    spec.entry = 0x4038003F; // its last
     assert_int_equal(strict_verdict(&spec), ESP_IMAGE_OK);
     static const uint32_t wrong[] = { 0, 0x4037FFFF, 0x40380040, 0x3C000030, 0x12345678 };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
