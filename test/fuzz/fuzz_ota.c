@@ -51,8 +51,11 @@ static uint32_t make_image(uint8_t image[SLOT], int id)
     return whole;
 }
 
+/// Never one that may be running: which one starts could not be told.
 static void choose_image(device_t *d, int id)
 {
+    while (id == d->good || id == d->fresh)
+        id = (id + 1) % 256;
     d->id = id;
     d->len = make_image(d->image, id);
     d->sent = 0;
@@ -149,6 +152,7 @@ static void resume(device_t *d)
 {
     const crypto_t *crypto = fuzz_crypto();
     uint8_t digest[CRYPTO_SHA256_LEN];
+    choose_image(d, d->id);
     if (ota_survey(&d->ota) != OTA_OK) return;
     work(d, 1000);
     if (d->ota.phase != OTA_FOUND) return;
@@ -174,23 +178,29 @@ static void activate(device_t *d)
     (void)ota_activate(&d->ota);
 }
 
+/// After a decision that failed either image may be next, and another one comes too late.
+static bool decides(device_t *d)
+{
+    const bool on_trial = d->on_trial;
+    d->on_trial = false;
+    return on_trial;
+}
+
 static void confirm(device_t *d)
 {
+    const bool on_trial = decides(d);
     d->active = NONE; // from now on it may be confirmed
-    if (ota_confirm(&d->cfg) != 0 || d->f.dead || !d->on_trial) return;
+    if (ota_confirm(&d->cfg) != 0 || d->f.dead || !on_trial) return;
     must(d->fresh != NONE, "something else was confirmed");
     d->good = d->fresh;
     d->fresh = NONE;
-    d->on_trial = false;
 }
 
 static void reject(device_t *d)
 {
-    const bool on_trial = d->on_trial;
-    d->on_trial = false; // if it fails either may be next, and confirming comes too late
-    if (ota_reject(&d->cfg) != 0 || d->f.dead || !on_trial) return;
-    d->fresh = NONE;
-    d->f.dead = true; // it restarts
+    const bool on_trial = decides(d);
+    if (ota_reject(&d->cfg) == 0 && !d->f.dead && on_trial) d->fresh = NONE;
+    d->f.dead = true; // it restarts in any case
 }
 
 static void step(device_t *d, fuzz_bytes_t *in)
@@ -203,7 +213,7 @@ static void step(device_t *d, fuzz_bytes_t *in)
     switch (what % 16) {
     case 0:
         d->spoilt = false;
-        d->sent = 0;
+        choose_image(d, d->id);
         (void)ota_begin(&d->ota, (what & 0x10) ? d->len : 0);
         break;
     case 1: send(d, fuzz_byte(in) * 8u, false); break;
