@@ -330,6 +330,17 @@ esp_image_err_t esp_image_input(esp_image_t *im, const void *data, size_t len)
 
 bool esp_image_complete(const esp_image_t *im) { return im->state == ESP_IMAGE_AT_END && !im->err; }
 
+int esp_image_read(esp_image_t *im, const flash_t *flash, uint8_t *buf, uint32_t cap)
+{
+    while (!im->err && im->state != ESP_IMAGE_AT_END && im->pos < im->cfg.cap) {
+        const uint32_t len = (uint32_t)smaller(cap, im->cfg.cap - im->pos);
+        const int err = flash->read(flash->ctx, im->cfg.at + im->pos, buf, len);
+        if (err) return err;
+        (void)esp_image_input(im, buf, len);
+    }
+    return 0;
+}
+
 esp_image_err_t esp_image_finish(esp_image_t *im)
 {
     if (im->err) return im->err;

@@ -16,6 +16,7 @@
 
 #include "base.h"
 #include "crypto.h"
+#include "flash.h"
 
 enum {
     ESP_IMAGE_MAGIC = 0xE9,
@@ -111,6 +112,10 @@ void esp_image_init(esp_image_t *im, const esp_image_cfg_t *cfg, const crypto_t 
 /// image's own end are counted in `pos` against `cap`, and otherwise ignored. Returns the first
 /// error, again and again once there is one.
 esp_image_err_t esp_image_input(esp_image_t *im, const void *data, size_t len);
+
+/// Takes the whole image from flash, where it lies at cfg->at, through `buf` of `cap` bytes. Returns 0,
+/// or the flash's error; the verdict is esp_image_finish()'s.
+int esp_image_read(esp_image_t *im, const flash_t *flash, uint8_t *buf, uint32_t cap);
 
 /// True when every byte up to the image's own end has been taken without an error.
 bool esp_image_complete(const esp_image_t *im);

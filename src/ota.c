@@ -190,23 +190,18 @@ static ota_err_t program_page(ota_t *o)
     return OTA_OK;
 }
 
-// A page is ready to go to flash: a full one, or the last one.
-static bool page_ready(const ota_t *o)
-{
-    return o->fill >= OTA_PAGE || (o->phase == OTA_FLUSHING && o->fill > 0);
-}
-
 // Bytes from the slot's start that must be erased before the next page is written: its sector and the
 // one behind it, but nothing behind the end, once that is known.
 static uint32_t must_be_erased(const ota_t *o)
 {
     const uint32_t sector = o->cfg->flash->sector_size;
-    const uint32_t two = o->at / sector * sector + 2 * sector;
+    const uint32_t two = (o->at / sector + 2) * sector;
     const uint32_t data = o->at + o->fill;
     const uint32_t end = (o->image.len > data) ? o->image.len
                          : o->image.len        ? data
                                                : target(o).size;
-    return (uint32_t)smaller(two, (end + sector - 1) / sector * sector);
+    const uint32_t needed = (end + sector - 1) / sector * sector;
+    return (uint32_t)smaller(two, needed);
 }
 
 static ota_err_t retire(ota_t *o)
@@ -239,7 +234,7 @@ bool ota_busy(const ota_t *o)
     case OTA_ERASED:
     case OTA_VERIFIED:
     case OTA_FAILED: return false;
-    case OTA_OPEN: return head_judged(o) && (page_ready(o) || o->erased < must_be_erased(o));
+    case OTA_OPEN: return head_judged(o) && (o->fill >= OTA_PAGE || o->erased < must_be_erased(o));
     case OTA_SURVEY:
     case OTA_HASHING:
     case OTA_ERASING:
@@ -301,7 +296,6 @@ static ota_err_t survey_step(ota_t *o)
 {
     const uint32_t sector = o->cfg->flash->sector_size;
     uint32_t len;
-    if (o->at == target(o).size) return hash_from_start(o, o->at - sector);
     const uint32_t begin = o->at / sector * sector;
     const ota_err_t err = read_slot(o, sector, &len);
     if (err) return err;
@@ -358,29 +352,29 @@ ota_err_t ota_activate(ota_t *o)
 
 void ota_abort(ota_t *o) { o->phase = OTA_IDLE; }
 
-/// The secure version that the running image carries; 0 if it has no descriptor.
-static int running_version(const ota_cfg_t *cfg, uint32_t *version)
+/// To the secure version of the running image, if that has a descriptor.
+static int raise_counter(const ota_cfg_t *cfg)
 {
-    uint8_t desc[8];
+    const counter_t *counter = cfg->counter;
     const uint32_t at = ota_select_extent(cfg->layout, cfg->running).at + ESP_IMAGE_DESC_AT;
-    const int err = cfg->flash->read(cfg->flash->ctx, at, desc, sizeof desc);
-    *version = (!err && load_le32(desc) == ESP_IMAGE_DESC_MAGIC) ? load_le32(desc + 4) : 0;
-    return err;
+    uint8_t desc[8];
+    uint32_t minimum = 0;
+    int err = cfg->flash->read(cfg->flash->ctx, at, desc, sizeof desc);
+    if (err) return err;
+    err = counter->read(counter->ctx, &minimum);
+    if (err || load_le32(desc) != ESP_IMAGE_DESC_MAGIC || load_le32(desc + 4) <= minimum)
+        return err;
+    return counter->raise(counter->ctx, load_le32(desc + 4));
 }
 
 // The counter last: until the image is confirmed, the old one must be able to come back.
 int ota_confirm(const ota_cfg_t *cfg)
 {
-    const counter_t *counter = cfg->counter;
     ota_select_t sel;
-    uint32_t version, minimum;
     int err = ota_select_read(cfg->flash, cfg->layout, &sel);
     if (err || !is_unconfirmed(&sel, cfg->running)) return err;
     err = ota_select_confirm(cfg->flash, cfg->layout);
-    if (err || !counter) return err;
-    err = running_version(cfg, &version);
-    if (!err) err = counter->read(counter->ctx, &minimum);
-    return (!err && version > minimum) ? counter->raise(counter->ctx, version) : err;
+    return (err || !cfg->counter) ? err : raise_counter(cfg);
 }
 
 int ota_reject(const ota_cfg_t *cfg)

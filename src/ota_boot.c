@@ -23,14 +23,8 @@ static verdict_t verify(ota_boot_t *b, const ota_cfg_t *cfg, esp_extent_t where)
         .cap = where.size,
         .strict = true,
     };
-    const flash_t *flash = cfg->flash;
     esp_image_init(&b->image, &image_cfg, cfg->crypto);
-    for (uint32_t at = 0; !esp_image_complete(&b->image); at += (uint32_t)sizeof b->buf) {
-        if (at >= where.size) return DAMAGED;
-        const uint32_t len = (uint32_t)smaller(sizeof b->buf, where.size - at);
-        if (flash->read(flash->ctx, where.at + at, b->buf, len) != 0) return UNREADABLE;
-        if (esp_image_input(&b->image, b->buf, len) != ESP_IMAGE_OK) return DAMAGED;
-    }
+    if (esp_image_read(&b->image, cfg->flash, b->buf, sizeof b->buf) != 0) return UNREADABLE;
     return esp_image_finish(&b->image) == ESP_IMAGE_OK ? INTACT : DAMAGED;
 }
 

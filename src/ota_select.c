@@ -103,8 +103,8 @@ static ota_record_t read_sector(const uint8_t raw[USED_LEN], unsigned slots)
         memcpy(repaired, raw + AT_COMPLETE, sizeof r.seq);
         r = ota_select_decode(repaired, slots);
     }
-    while (r.starts < OTA_STARTS_MAX &&
-           !flash_is_blank(raw + AT_STARTS + r.starts * FLASH_UNIT, FLASH_UNIT))
+    const uint8_t *start = raw + AT_STARTS;
+    for (; r.starts < OTA_STARTS_MAX && !flash_is_blank(start, FLASH_UNIT); start += FLASH_UNIT)
         r.starts++;
     // Only images on trial are marked so, and starts not while they are PENDING. Another state is
     // what a torn erase of a record left.
@@ -264,10 +264,9 @@ int ota_select_mark_start(const flash_t *flash, const esp_layout_t *layout)
     return flash->prog(flash->ctx, sector_at(flash, layout, sel.active) + at, set, sizeof set);
 }
 
-/// The record that was confirmed on trial and is still to be replaced, -1: none.
+/// The record that was confirmed on trial and is still to be replaced, -1: none. One rules.
 static int unsettled(const ota_select_t *sel)
 {
-    if (sel->active < 0) return -1;
     if (sel->record[sel->active].confirmed) return sel->active;
     const int other = 1 - sel->active;
     const bool same = other_speaks_for(sel, sel->record[sel->active].slot);

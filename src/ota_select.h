@@ -81,8 +81,8 @@ void ota_select_rule(ota_select_t *sel);
 bool ota_select_rejects(const ota_select_t *sel, int slot);
 
 /// The order in which a bootloader tries the slots: writes at most ESP_PARTITION_SLOTS_MAX + 1
-/// entries, returns how many. First the slot of the active record, then ESP-IDF's order without
-/// rejected slots, rejected ones last.
+/// entries, returns how many. ESP-IDF's order: the slot of the active record, those below it, factory,
+/// those above; but rejected slots last.
 unsigned ota_select_order(const ota_select_t *sel, const esp_layout_t *layout,
                           int order[ESP_PARTITION_SLOTS_MAX + 1]);
 

@@ -23,7 +23,7 @@ bool can_receive(can_frame_t *to);
 bool can_send(const can_frame_t *from);
 #endif
 
-#if defined EXAMPLE_ota || defined EXAMPLE_ota_boot || defined EXAMPLE_ota_select || defined EXAMPLE_esp_partition
+#if defined EXAMPLE_esp_boot || defined EXAMPLE_ota || defined EXAMPLE_ota_boot || defined EXAMPLE_ota_select || defined EXAMPLE_esp_partition
 #include "esp_partition.h"
 extern const flash_t flash;
 extern esp_layout_t layout;
@@ -87,6 +87,10 @@ _Noreturn void jump_to(int slot);
 
 #elif defined EXAMPLE_ota_select
 extern unsigned count, slot;
+
+#elif defined EXAMPLE_esp_boot
+_Noreturn void reset(void);
+_Noreturn void run(int slot);
 
 #elif defined EXAMPLE_esp_image
 extern uint32_t slot_size;

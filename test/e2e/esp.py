@@ -131,6 +131,13 @@ class Record:
     slot: int
     starts: int
     confirmed: bool
+    complete: bool
+
+
+def record_bytes(seq, state):
+    """A record as ESP-IDF writes it."""
+    raw = struct.pack("<L20sL", seq, b"\xFF" * 20, next(n for n, name in STATES.items() if name == state))
+    return raw + struct.pack("<L", zlib.crc32(raw[:4], 0xFFFFFFFF))
 
 
 def decode_record(sector, slots):
@@ -138,18 +145,21 @@ def decode_record(sector, slots):
     if sector == b"\xFF" * SECTOR:
         return None
     seq, label, state, crc = struct.unpack_from("<L20sLL", sector)
-    marks = [sector[at:at + 16] for at in range(32, 80, 16)]  # ours, as docs/FORMAT.md says
-    confirmed = sector[80:96]
+    marks = [sector[at:at + 16] for at in range(32, 144, 16)]  # ours, as docs/FORMAT.md says
+    blank = b"\xFF" * 16
     starts = marks.count(bytes(16))
+    confirmed = sector[:4] + b"is confirmed"
+    complete = sector[:4] + b"is all there"
     if crc != zlib.crc32(sector[:4], 0xFFFFFFFF):
         raise ValueError(f"sequence {seq} with CRC {crc:08x}")
-    if marks != [bytes(16)] * starts + [b"\xFF" * 16] * (3 - starts) or confirmed not in (bytes(16), b"\xFF" * 16):
+    if (marks[:3] != [bytes(16)] * starts + [blank] * (3 - starts) or marks[3] not in (confirmed, blank) or
+            marks[4:6] != [blank] * 2 or marks[6] not in (complete, blank)):
         raise ValueError("marks that are neither set nor blank")
     if label != b"\xFF" * 20:
         raise ValueError("bytes where a record has none")
-    if sector[96:] != b"\xFF" * (SECTOR - 96):
+    if sector[144:] != b"\xFF" * (SECTOR - 144):
         raise ValueError("bytes behind the record")
-    return Record(seq, STATES[state], (seq - 1) % slots, starts, confirmed == bytes(16))
+    return Record(seq, STATES[state], (seq - 1) % slots, starts, marks[3] == confirmed, marks[6] == complete)
 
 
 def ruling_record(raw, slots):

@@ -19,8 +19,8 @@ BUS_OPTIONS = ["-i", "--interface", "-c", "--channel", "-b", "--bitrate", "-s", 
                "--padding", "--fd", "--log", "-h", "--help"]
 OPTIONS = {
     "flash": BUS_OPTIONS + ["-P", "--protocol", "--stmin", "--json", "-q", "--quiet"],
-    "device": BUS_OPTIONS + ["-f", "--flash", "--create", "--partitions", "--app", "--force", "--chip", "--chip-rev", "--bs",
-                             "--stmin", "--fail-self-test", "--cut-power", "--slow-flash"],
+    "device": BUS_OPTIONS + ["-f", "--flash", "--create", "--partitions", "--app", "--force", "--chip", "--chip-rev", "--efuse", "--project",
+                             "--attempts", "--bs", "--stmin", "--fail-self-test", "--cut-power", "--slow-flash"],
     "send": BUS_OPTIONS + ["--stmin", "--json", "-q", "--quiet"],
     "probe": BUS_OPTIONS,
     "info": ["--json", "-h", "--help"],

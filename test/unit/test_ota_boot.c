@@ -519,9 +519,10 @@ static void a_hash_library_that_fails_makes_no_image_right(void **state)
 {
     (void)state;
     crypto_t broken = *vector_crypto();
+    ota_cfg_t cfg = bench.cfg;
     broken.update = fails;
-    bench.cfg.crypto = &broken;
-    ota_boot_choose(&bench.boot, &bench.cfg);
+    cfg.crypto = &broken;
+    ota_boot_choose(&bench.boot, &cfg);
     assert_int_equal(bench.boot.slot, OTA_NOTHING);
     assert_int_equal(nor_changes(&bench.nor), 0);
 }

@@ -220,6 +220,35 @@ static void a_counter_that_cannot_be_read_lets_nothing_boot_and_nothing_in(void 
     assert_int_equal(bench_boot(&bench), 0);
 }
 
+static void a_flash_that_fails_while_the_counter_is_raised_is_reported(void **state)
+{
+    (void)state;
+    for (unsigned n = 1;; n++) {
+        efuse.value = 2;
+        bench.cfg.running = 0;
+        assert_int_equal(update(make("2.0", 5, NULL)), OTA_OK);
+        assert_int_equal(bench_boot(&bench), 1);
+        nor_power_on(&bench.nor);
+        nor_fail(&bench.nor, n, NOR_NOTHING, 0);
+        const int err = ota_confirm(&bench.cfg);
+        if (!bench.nor.fired) break;
+        assert_true(err == NOR_ERROR || efuse.value == 5); // the mark of completion can wait
+        assert_int_equal(bench_boot(&bench), (n > 6) ? 1 : 0);
+        bench_record(&bench, 0, 1, OTA_STATE_VALID);
+        memset(bench_otadata(&bench, 1), 0xFF, BENCH_SECTOR);
+    }
+}
+
+static void an_image_without_a_descriptor_leaves_the_counter(void **state)
+{
+    (void)state;
+    bench_record(&bench, 0, 1, OTA_STATE_NEW);
+    bench_slot(&bench, 0)[32] ^= 1;
+    store_le32(bench_slot(&bench, 0) + 36, 9);
+    assert_int_equal(ota_confirm(&bench.cfg), 0);
+    assert_int_equal(efuse.value, 2);
+}
+
 static void a_fallback_to_an_older_image_leaves_the_counter(void **state)
 {
     (void)state;
@@ -312,6 +341,8 @@ int main(void)
         ON_A_BENCH(what_is_below_the_counter_does_not_boot),
         ON_A_BENCH(the_bootloader_raises_a_counter_that_a_confirmation_did_not),
         ON_A_BENCH(a_counter_that_cannot_be_read_lets_nothing_boot_and_nothing_in),
+        ON_A_BENCH(a_flash_that_fails_while_the_counter_is_raised_is_reported),
+        ON_A_BENCH(an_image_without_a_descriptor_leaves_the_counter),
         ON_A_BENCH(a_fallback_to_an_older_image_leaves_the_counter),
         ON_A_BENCH(a_new_image_has_as_many_starts_as_configured),
         ON_A_BENCH(it_can_confirm_itself_in_the_last_of_them),

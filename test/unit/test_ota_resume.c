@@ -197,16 +197,6 @@ static void finds_nothing_in_a_blank_slot_or_one_full_of_nonsense(void **state)
     assert_int_equal(resume(new_image, new_len), new_len);
 }
 
-// An image that claims more than there is, in a slot that is full: the last sector counts as torn.
-static void finds_all_but_the_last_sector_of_a_slot_that_is_full(void **state)
-{
-    (void)state;
-    uint8_t *slot = bench_slot(&bench, 1);
-    store_le32(slot + ESP_IMAGE_HEADER_LEN + 8 + load_le32(slot + 28) + 4, BENCH_SLOT - 0x2000);
-    (void)survey(new_image, new_len);
-    assert_int_equal(ota.at, BENCH_SLOT - BENCH_SECTOR);
-}
-
 // Blank sectors in the middle of an image look like its end: that costs bytes, never correctness.
 static void goes_on_before_a_hole_in_the_image(void **state)
 {
@@ -309,8 +299,8 @@ static bool finish_sometimes(void *ctx, uint8_t *digest)
 static void reports_that_the_hash_library_failed(void **state)
 {
     (void)state;
-    const crypto_t weak = { vector_crypto()->ctx, start_sometimes, update_sometimes,
-                            finish_sometimes };
+    static crypto_t weak;
+    weak = (crypto_t){ vector_crypto()->ctx, start_sometimes, update_sometimes, finish_sometimes };
     bench.cfg.crypto = &weak;
     const int calls = 2 + (int)(old_len - 1) / BENCH_SECTOR * BENCH_SECTOR / OTA_BUF;
     for (int n = 0; n <= calls; n++) {
@@ -387,7 +377,6 @@ int main(void)
         ON_A_BENCH(takes_an_image_that_is_there_already_but_for_its_last_sector),
         ON_A_BENCH(starts_again_when_one_bit_of_what_is_there_is_another),
         ON_A_BENCH(finds_nothing_in_a_blank_slot_or_one_full_of_nonsense),
-        ON_A_BENCH(finds_all_but_the_last_sector_of_a_slot_that_is_full),
         ON_A_BENCH(goes_on_before_a_hole_in_the_image),
         ON_A_BENCH(a_resumed_update_is_judged_like_any_other),
         ON_A_BENCH(a_resumed_update_that_does_not_fit_is_not_activated),

@@ -18,7 +18,7 @@ uint8_t *vector_load(const char *path, size_t *len);
 /// Opens a table and skips its first line, the column names.
 FILE *vector_table(const char *path);
 
-enum { VECTOR_COLUMNS = 8 };
+enum { VECTOR_COLUMNS = 12 };
 
 /// The next line of a table, cut at its commas in place (a column in double quotes may hold
 /// commas). Columns that are missing are "". False at the end. `line` holds the text; the caller
