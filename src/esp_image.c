@@ -332,7 +332,9 @@ bool esp_image_complete(const esp_image_t *im) { return im->state == ESP_IMAGE_A
 
 int esp_image_read(esp_image_t *im, const flash_t *flash, uint8_t *buf, uint32_t cap)
 {
-    while (!im->err && im->state != ESP_IMAGE_AT_END && im->pos < im->cfg.cap) {
+    // To the end, and at least as far as the descriptor's place reaches.
+    while (!im->err && (im->state != ESP_IMAGE_AT_END || im->pos < ESP_IMAGE_HEAD_LEN) &&
+           im->pos < im->cfg.cap) {
         const uint32_t len = (uint32_t)smaller(cap, im->cfg.cap - im->pos);
         const int err = flash->read(flash->ctx, im->cfg.at + im->pos, buf, len);
         if (err) return err;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "esp_image.h"
+#include "flash_bytes.h"
 #include "image_build.h"
 #include "vectors.h"
 #include <cmocka.h>
@@ -574,6 +575,31 @@ static void a_first_segment_without_data_has_no_efuse_revisions(void **state)
     assert_int_equal(verdict(&EQUAL, image, len), ESP_IMAGE_ERR_CHIP_REV);
 }
 
+static void a_short_image_on_flash_is_read_as_far_as_esp_idf_looks(void **state)
+{
+    (void)state;
+    static uint8_t image[IMAGE_BUILD_CAP];
+    image_spec_t spec = image_spec();
+    spec.segments = 1;
+    spec.segment[0] = (esp_image_segment_t){ 0x3FC80000, 4 };
+    assert_int_equal(image_build(&spec, image), 80);
+    store_le16(image + 208, C3_EFUSE_REV + 1); // whatever lies there is its eFuse revision
+    flash_bytes_t bytes;
+    flash_t flash;
+    flash_bytes_init(&bytes, image, sizeof image, &flash);
+    esp_image_cfg_t cfg = EQUAL;
+    cfg.cap = 4096;
+    uint8_t buf[64];
+    esp_image_t im;
+    esp_image_init(&im, &cfg, vector_crypto());
+    assert_int_equal(esp_image_read(&im, &flash, buf, sizeof buf), 0);
+    assert_int_equal(esp_image_finish(&im), ESP_IMAGE_ERR_CHIP_REV);
+    store_le16(image + 208, C3_EFUSE_REV);
+    esp_image_init(&im, &cfg, vector_crypto());
+    assert_int_equal(esp_image_read(&im, &flash, buf, sizeof buf), 0);
+    assert_int_equal(esp_image_finish(&im), ESP_IMAGE_OK);
+}
+
 // --- Every check of docs/FORMAT.md, section 2, by its number there ---
 
 /// An ESP32-C3 image of 400 bytes: the descriptor at 32, a second header at 288, 64 bytes of code at
@@ -1064,6 +1090,7 @@ int main(void)
         cmocka_unit_test(revisions_and_chips_can_be_left_open),
         cmocka_unit_test(the_efuse_revision_does_not_matter_on_an_esp32),
         cmocka_unit_test(a_first_segment_without_data_has_no_efuse_revisions),
+        cmocka_unit_test(a_short_image_on_flash_is_read_as_far_as_esp_idf_looks),
         cmocka_unit_test(check_0_the_image_the_others_differ_from_is_right),
         cmocka_unit_test(check_1_slot),
         cmocka_unit_test(check_2_magic),
