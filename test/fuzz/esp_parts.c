@@ -75,8 +75,8 @@ void fuzz_flash_init(fuzz_flash_t *f, uint8_t *mem, uint32_t size, uint32_t sect
                                     .sector_size = sector_size,
                                     .read = flash_read,
                                     .prog = flash_prog,
-                                    .erase = flash_erase },
-                         .mem = mem };
+                                    .erase = flash_erase } };
+    f->mem = mem;
 }
 
 void fuzz_cut(fuzz_flash_t *f, unsigned n, uint32_t chance)

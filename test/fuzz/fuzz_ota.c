@@ -174,7 +174,9 @@ static void activate(device_t *d)
 {
     if (d->ota.phase != OTA_VERIFIED) return;
     must(!d->spoilt, "wrong bytes were verified");
-    d->fresh = d->active = d->id; // even if power fails in the middle of it
+    // The engine takes no update while what runs is on trial. Even if power fails in the middle of it:
+    d->good = d->mem[d->layout.slot[d->cfg.running].at + 48];
+    d->fresh = d->active = d->id;
     (void)ota_activate(&d->ota);
 }
 
