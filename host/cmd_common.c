@@ -3,6 +3,8 @@
 #include "bus_log.h"
 #include "command.h"
 #include "escape.h"
+#include "esp_text.h"
+#include "flash_file.h"
 #include "receiver.h" // the result codes of the status message
 #include "utf8.h"
 
@@ -159,6 +161,59 @@ uint8_t *command_read_file(const char *path, uint32_t *len, char *error, size_t 
     if (ok) return bytes;
     free(bytes);
     return NULL;
+}
+
+// On disk under another name first. Signals that end the program wait until it is complete.
+static bool write_whole(const char *path, const char *temporary, const uint8_t *bytes, uint32_t len)
+{
+    static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+    sigset_t wait, before;
+    sigemptyset(&wait);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        sigaddset(&wait, ends[i]);
+    (void)sigprocmask(SIG_BLOCK, &wait, &before);
+    (void)signal(SIGXFSZ, SIG_IGN); // a file that may not grow is an error, no reason to die
+    FILE *file = fopen(temporary, "wb");
+    bool ok = file && fwrite(bytes, 1, len, file) == len;
+    int why = errno;
+    if (file && fclose(file) != 0 && ok) {
+        ok = false;
+        why = errno;
+    }
+    if (ok && rename(temporary, path) != 0) {
+        ok = false;
+        why = errno;
+    }
+    if (!ok && file) (void)unlink(temporary);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = why;
+    return ok;
+}
+
+int command_write_file(const char *path, const uint8_t *bytes, uint32_t len, bool force)
+{
+    char temporary[4096];
+    struct stat st;
+    if (!force && lstat(path, &st) == 0)
+        return command_fail(EXIT_FAILED, "%s: exists; --force overwrites it", path);
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return command_fail(EXIT_FAILED, "%s: is not a file", path);
+    if (flash_file_in_use(path))
+        return command_fail(EXIT_FAILED, "%s: in use by another simulated device", path);
+    if (snprintf(temporary, sizeof temporary, "%s.%ld.new", path, (long)getpid()) >=
+        (int)sizeof temporary)
+        return command_fail(EXIT_FAILED, "%s: the path is too long", path);
+    if (write_whole(path, temporary, bytes, len)) return EXIT_DONE;
+    return command_fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
+}
+
+int command_chip(const char *command, const char *name, uint16_t *chip_id)
+{
+    char names[200];
+    *chip_id = ESP_IMAGE_ANY_CHIP;
+    if (!name || esp_text_find_chip(name, chip_id)) return EXIT_DONE;
+    esp_text_chip_options(names, sizeof names);
+    return command_fail(EXIT_USAGE, "%s: --chip: '%s' is none of %s", command, name, names);
 }
 
 // --- Progress ---

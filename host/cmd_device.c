@@ -7,14 +7,12 @@
 #include "ota_select.h"
 #include "partition_csv.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 typedef struct {
     bus_options_t bus;
     const char *flash, *partitions, *app, *chip, *efuse, *project;
-    bool create, force, fail_self_test;
+    bool create, force, fail_self_test, idf_bootloader;
     uint32_t block_size, cut_at, chip_rev, attempts;
     double slowness, stmin_ms;
     uint8_t stmin; // coded
@@ -129,34 +127,9 @@ static int serve(device_t *d, bus_t *bus, const device_options_t *o)
 
 // --- Creating a flash file ---
 
-static bool write_new(const char *path, const uint8_t *bytes, uint32_t len, bool force)
-{
-    char temporary[4096];
-    if (!force && access(path, F_OK) == 0) {
-        command_fail(EXIT_FAILED, "%s: exists; --force overwrites it", path);
-        return false;
-    }
-    if (flash_file_in_use(path)) {
-        command_fail(EXIT_FAILED, "%s: in use by another simulated device", path);
-        return false;
-    }
-    if (snprintf(temporary, sizeof temporary, "%s.%ld.new", path, (long)getpid()) >=
-        (int)sizeof temporary) {
-        command_fail(EXIT_FAILED, "%s: the path is too long", path);
-        return false;
-    }
-    FILE *file = fopen(temporary, "wb");
-    bool ok = file && fwrite(bytes, 1, len, file) == len;
-    if (file && fclose(file) != 0) ok = false;
-    if (ok && rename(temporary, path) == 0) return true;
-    command_fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
-    if (file) (void)unlink(temporary);
-    return false;
-}
-
 static int create(const device_options_t *o, uint16_t chip_id)
 {
-    char error[PARTITION_CSV_ERROR_CAP];
+    char error[FLASH_IMAGE_ERROR_CAP];
     uint8_t table[ESP_PARTITION_TABLE_LEN];
     crypto_psa_t psa;
     crypto_t crypto;
@@ -182,21 +155,23 @@ static int create(const device_options_t *o, uint16_t chip_id)
     }
     app = command_read_file(o->app, &app_len, error, sizeof error);
     if (app)
-        bytes = flash_image_build(&(flash_image_cfg_t){ .crypto = &crypto,
-                                                        .table = table,
-                                                        .app = app,
-                                                        .app_len = app_len,
-                                                        .chip_id = chip_id },
-                                  &len, error, sizeof error);
+        bytes = flash_image_build(
+            &(flash_image_cfg_t){
+                .crypto = &crypto,
+                .table = table,
+                .part =
+                    &(flash_image_part_t){ .name = "the application", .p = app, .len = app_len },
+                .parts = 1,
+                .chip_id = chip_id },
+            &len, error, sizeof error);
     if (!bytes) {
         command_fail(code, "%s: %s", o->app, error);
         goto done;
     }
-    code = EXIT_FAILED;
-    if (!write_new(o->flash, bytes, len, o->force)) goto done;
+    code = command_write_file(o->flash, bytes, len, o->force);
+    if (code != EXIT_DONE) goto done;
     printf("created %s: %u MB of flash with %s in it\n", o->flash, len >> 20, o->app);
     fflush(stdout);
-    code = EXIT_DONE;
 done:
     free(csv_file);
     free(app);
@@ -223,6 +198,7 @@ static int run(const device_options_t *o, uint16_t chip_id)
         .efuse = o->efuse,
         .project = o->project,
         .attempts = o->attempts,
+        .idf_bootloader = o->idf_bootloader,
     };
     if (!device_open(&device, &cfg, error, sizeof error))
         return command_fail(EXIT_BAD_IMAGE, "%s", error);
@@ -264,8 +240,8 @@ int cmd_device(int argc, char **argv)
         { OPTION_HEADING, 0, "Options", NULL, NULL, NULL, 0, 0 },
         { OPTION_TEXT, 'f', "flash", "FILE", &o.flash, "the flash dump", 0, 0 },
         { OPTION_FLAG, 0, "create", NULL, &o.create, "make FILE first", 0, 0 },
-        { OPTION_TEXT, 0, "partitions", "CSV", &o.partitions,
-          "its partition table (ESP-IDF's CSV);\ndefault: two slots of 1 MB", 0, 0 },
+        { OPTION_TEXT, 0, "partitions", "FILE", &o.partitions,
+          "its partition table (ESP-IDF's CSV, or binary);\ndefault: two slots of 1 MB", 0, 0 },
         { OPTION_TEXT, 0, "app", "IMAGE", &o.app, "the application in its first slot", 0, 0 },
         { OPTION_FLAG, 0, "force", NULL, &o.force, "overwrite FILE if it exists", 0, 0 },
         { OPTION_TEXT, 0, "chip", "NAME", &o.chip,
@@ -281,6 +257,8 @@ int cmd_device(int argc, char **argv)
         { OPTION_NUMBER, 0, "attempts", "N", &o.attempts,
           "starts in which new firmware may confirm itself,\n1 to 3; default 1", 1,
           OTA_STARTS_MAX },
+        { OPTION_FLAG, 0, "idf-bootloader", NULL, &o.idf_bootloader,
+          "start as ESP-IDF's bootloader does, its faults included", 0, 0 },
         { OPTION_NUMBER, 0, "bs", "N", &o.block_size,
           "block size we ask the sender for; default 0: no limit", 0, 255 },
         { OPTION_REAL, 0, "stmin", "MS", &o.stmin_ms,
@@ -304,13 +282,9 @@ int cmd_device(int argc, char **argv)
         return command_fail(EXIT_USAGE, "device: --app, --partitions and --force go with --create");
     if (!code_stmin(o.stmin_ms, &o.stmin))
         return command_fail(EXIT_USAGE, "device: --stmin: 0.1, 0.2 to 0.9, or whole up to 127");
-    uint16_t chip_id = ESP_IMAGE_ANY_CHIP;
-    if (o.chip && !esp_text_find_chip(o.chip, &chip_id)) {
-        char names[200];
-        esp_text_chip_options(names, sizeof names);
-        return command_fail(EXIT_USAGE, "device: --chip: '%s' is none of %s", o.chip, names);
-    }
-    code = command_check_bus(&o.bus);
+    uint16_t chip_id;
+    code = command_chip("device", o.chip, &chip_id);
+    if (code == EXIT_DONE) code = command_check_bus(&o.bus);
     if (code) return code;
     if (o.create) {
         code = create(&o, chip_id);

@@ -10,8 +10,8 @@ int cmd_info(int argc, char **argv)
 {
     static const char usage[] =
         "Usage: isotp-ota info [options] FILE\n\n"
-        "Explains an ESP application image, a flash dump, a partition table or an otadata\n"
-        "partition; finds out by itself which of them FILE is.\n";
+        "Explains an ESP application or bootloader image, a flash dump, a partition table or an\n"
+        "otadata partition; finds out by itself which of them FILE is.\n";
     bool json = false;
     const option_t table[] = {
         { OPTION_HEADING, 0, "Options", NULL, NULL, NULL, 0, 0 },

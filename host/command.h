@@ -26,6 +26,7 @@ int cmd_send(int argc, char **argv);
 int cmd_probe(int argc, char **argv);
 int cmd_device(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_mkflash(int argc, char **argv);
 
 /// Prints `isotp-ota: <what>` as one line on stderr, whatever bytes a path in it has, and returns
 /// `code`.
@@ -91,6 +92,14 @@ isotp_cfg_t command_isotp(const bus_options_t *o, bool device);
 
 /// Reads a whole file; free() it. NULL: `error` says why, without the path.
 uint8_t *command_read_file(const char *path, uint32_t *len, char *error, size_t cap);
+
+/// Writes a new file: whole, or not at all, whenever the program is ended. Returns EXIT_DONE, or
+/// EXIT_FAILED after a message: it exists and `force` is not set, a simulated device uses it, it cannot
+/// be written.
+int command_write_file(const char *path, const uint8_t *bytes, uint32_t len, bool force);
+
+/// The chip of this name; NULL: any. EXIT_DONE, or EXIT_USAGE after a message.
+int command_chip(const char *command, const char *name, uint16_t *chip_id);
 
 /// Progress of a transfer: a bar on a terminal, a line every tenth otherwise,
 /// JSON lines with `json`.

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device.h"
 
+#include "esp_boot.h"
 #include "esp_text.h"
+#include "ota_select.h"
 
 #include <stdio.h>
 
@@ -73,10 +75,35 @@ bool device_open(device_t *d, const device_cfg_t *cfg, char *error, size_t cap)
 
 void device_close(device_t *d) { flash_file_close(&d->file); }
 
+// What it writes tells whether the application is on trial; it reports nothing else.
+static void choose_as_esp_idf(device_t *d)
+{
+    const esp_boot_cfg_t cfg = { .flash = &d->flash,
+                                 .crypto = &d->crypto,
+                                 .layout = &d->layout,
+                                 .chip_id = d->ota.chip_id,
+                                 .chip_rev = d->ota.chip_rev,
+                                 .efuse_rev = d->ota.efuse_rev,
+                                 .rollback = true,
+                                 .counter = d->ota.counter };
+    esp_boot_t boot;
+    ota_select_t sel;
+    esp_boot_choose(&boot, &cfg);
+    d->boot.slot = boot.booted;
+    d->boot.gave_up = d->boot.damaged = OTA_NOTHING;
+    d->boot.image = boot.image;
+    d->boot.on_trial = ota_select_read(&d->flash, &d->layout, &sel) == 0 && sel.active >= 0 &&
+                       (int)sel.record[sel.active].slot == boot.booted &&
+                       ota_select_on_trial(&sel.record[sel.active]);
+}
+
 device_start_t device_start(device_t *d)
 {
     const ota_cfg_t *ota = &d->receiver_cfg.ota;
-    ota_boot_choose(&d->boot, &d->ota);
+    if (d->cfg.idf_bootloader)
+        choose_as_esp_idf(d);
+    else
+        ota_boot_choose(&d->boot, &d->ota);
     if (d->file.cut) return DEVICE_POWER_CUT;
     if (d->boot.slot == OTA_NOTHING) return DEVICE_NO_IMAGE;
     d->ota.running = d->boot.slot;

@@ -31,6 +31,7 @@ typedef struct {
     const char *efuse;   // the file with the security counter; NULL: no anti-rollback
     const char *project; // as in ota_cfg_t
     unsigned attempts;   // as in ota_cfg_t
+    bool idf_bootloader; // start as ESP-IDF's bootloader does, with rollback
 } device_cfg_t;
 
 enum { DEVICE_RING = 8192 };

@@ -8,11 +8,11 @@
 
 #include <stdlib.h>
 
+#include "esp_boot.h"
 #include "esp_text.h"
 #include "flash_bytes.h"
 
 enum { TABLE_FIRST = 0x8000, TABLE_LAST = 0x10000, TABLE_STEP = 0x1000, OTADATA_LEN = 0x2000 };
-enum { SIGNATURE_ALIGN = 4096, SIGNATURE_BLOCK = 1216, SIGNATURES_MAX = 3 };
 
 static bool is_blank(const uint8_t *p, size_t len)
 {
@@ -49,6 +49,21 @@ static void examine_app(info_app_t *app, const uint8_t *p, uint32_t len, esp_ext
     esp_image_init(&app->strict, &cfg, crypto);
     (void)esp_image_input(&app->strict, p, len);
     (void)esp_image_finish(&app->strict);
+    if (app->image.len != 0 && app->image.len <= len)
+        (void)esp_sign_examine(&app->sign, p, len, app->image.len, crypto);
+}
+
+/// Such an image has its own rules, and only one verdict.
+static void examine_bootloader(info_t *info, const crypto_t *crypto)
+{
+    info_app_t *app = &info->app;
+    info->kind = INFO_BOOTLOADER;
+    esp_bootloader_examine(&info->bootloader, info->p, info->len, ESP_IMAGE_CAP_MAX, crypto);
+    *app = (info_app_t){ .content = INFO_APP_IMAGE, .p = info->p, .len = info->len };
+    app->image = app->strict = info->bootloader.image;
+    app->idf_accepts = app->image.err == ESP_IMAGE_OK;
+    if (app->image.len != 0 && app->image.len <= info->len)
+        (void)esp_sign_examine(&app->sign, info->p, info->len, app->image.len, crypto);
 }
 
 info_name_t info_desc_name(const info_app_t *app, uint32_t at, size_t len)
@@ -60,18 +75,11 @@ info_name_t info_desc_name(const info_app_t *app, uint32_t at, size_t len)
 
 info_tail_t info_tail(const info_app_t *app)
 {
-    info_tail_t tail = { .len = app->len - app->image.len };
     if (app->image.len == 0 || app->image.len > app->len) return (info_tail_t){ 0 };
-    tail.blank = is_blank(app->p + app->image.len, tail.len);
-    const uint32_t sector =
-        (app->image.len + SIGNATURE_ALIGN - 1) / SIGNATURE_ALIGN * SIGNATURE_ALIGN;
-    if (sector > app->len || app->len - sector < SIGNATURE_ALIGN) return tail;
-    for (const uint8_t *block = app->p + sector; tail.signatures < SIGNATURES_MAX;
-         block += SIGNATURE_BLOCK) {
-        if (block[0] != 0xE7 || (block[1] != 2 && block[1] != 3)) break;
-        if (!tail.scheme) tail.scheme = (block[1] == 2) ? "RSA-3072" : "ECDSA";
-        tail.signatures++;
-    }
+    info_tail_t tail = { .len = app->len - app->image.len };
+    const uint32_t end = app->sign.blocks ? app->sign.at + ESP_SIGN_SECTOR : app->image.len;
+    tail.rest = app->len - end;
+    tail.blank = is_blank(app->p + end, tail.rest);
     return tail;
 }
 
@@ -161,8 +169,46 @@ static bool choose_slot(info_t *info, const crypto_t *crypto)
                             .chip_rev = ESP_IMAGE_ANY_REV,
                             .efuse_rev = ESP_IMAGE_ANY_REV };
     ota_boot_choose(&info->boot, &cfg);
+    memcpy(copy, info->p, info->len);
+    const esp_boot_cfg_t theirs = { .flash = &flash,
+                                    .crypto = crypto,
+                                    .layout = &info->layout,
+                                    .chip_id = info->chip_id,
+                                    .chip_rev = ESP_IMAGE_ANY_REV,
+                                    .efuse_rev = ESP_IMAGE_ANY_REV,
+                                    .rollback = true };
+    esp_boot_t esp_idf;
+    esp_boot_choose(&esp_idf, &theirs);
+    info->esp_idf_boots = esp_idf.booted;
     free(copy);
     return true;
+}
+
+/// Where the chip that it is for would look for it.
+static void find_bootloader(info_t *info, const crypto_t *crypto)
+{
+    static const uint32_t places[] = { 0, 0x1000, 0x2000 };
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        uint32_t at;
+        const uint8_t *p = info->p + places[i];
+        const uint32_t cap = info->table_at - places[i];
+        if (p[0] != ESP_IMAGE_MAGIC) continue;
+        if (!esp_bootloader_place(load_le16(p + 12), &at) || at != places[i]) continue;
+        info->bootloader_at = at;
+        esp_bootloader_examine(&info->bootloader, p, cap, cap, crypto);
+        return;
+    }
+}
+
+const char *info_why(const info_t *info)
+{
+    const ota_boot_t *b = &info->boot;
+    if (b->slot == OTA_NOTHING) return "no slot holds a usable image";
+    if (info->ruling >= 0 && b->slot == (int)info->record[info->ruling].record.slot)
+        return (info->ruling == 0) ? "record 0 rules" : "record 1 rules";
+    if (b->gave_up >= 0 || b->damaged != OTA_NOTHING) return "it is the next that can start";
+    if (b->slot == OTA_FACTORY) return "no record rules, and factory comes first";
+    return "no record rules, and it is the first that can start";
 }
 
 static bool examine_dump(info_t *info, uint32_t table_at, const crypto_t *crypto)
@@ -173,12 +219,14 @@ static bool examine_dump(info_t *info, uint32_t table_at, const crypto_t *crypto
     info->kind = INFO_DUMP;
     read_table(info, &flash, crypto, table_at);
     examine_apps(info, crypto);
+    find_bootloader(info, crypto);
     if (info->layout_err) return true;
     ota_select_t sel;
     if (ota_select_read(&flash, &info->layout, &sel) != 0) return false;
+    info->ruling = sel.active;
     for (uint32_t i = 0; i < 2; i++) {
-        const uint32_t at = info->layout.otadata_at + i * flash.sector_size;
-        info->record[i] = (info_record_t){ is_blank(info->p + at, OTA_RECORD_LEN), sel.record[i] };
+        const ota_record_t *r = &sel.record[i];
+        info->record[i] = (info_record_t){ !r->valid && !r->torn, *r };
     }
     return choose_slot(info, crypto);
 }
@@ -257,6 +305,9 @@ info_t *info_open(const uint8_t *p, size_t len, const crypto_t *crypto, char *er
         known = examine_dump(info, table_at, crypto);
     } else if (len >= ESP_PARTITION_ENTRY_LEN && load_le16(p) == 0x50AA) {
         known = examine_table(info, crypto);
+    } else if (esp_bootloader_is(p, len)) {
+        examine_bootloader(info, crypto);
+        known = true;
     } else if (len >= ESP_IMAGE_HEADER_LEN && p[0] == ESP_IMAGE_MAGIC) {
         examine_app(&info->app, p, info->len, (esp_extent_t){ 0, ESP_IMAGE_CAP_MAX },
                     ESP_IMAGE_ANY_CHIP, crypto);

@@ -53,6 +53,34 @@ static void put_flash(json_out_t *j, const info_app_t *app)
     json_out_close(j, '}');
 }
 
+static void put_signatures(json_out_t *j, const esp_sign_t *sign)
+{
+    json_out_open(j, "signatures", '[');
+    for (unsigned i = 0; i < sign->blocks; i++) {
+        const esp_sign_block_t *b = &sign->block[i];
+        json_out_open(j, NULL, '{');
+        json_out_string(j, "scheme", b->scheme);
+        json_out_number(j, "version", b->version);
+        json_out_bool(j, "crc_right", b->crc_right);
+        if (b->known) {
+            json_out_bool(j, "image_right", b->image_right);
+            json_out_hex(j, "key_digest", b->key_digest, sizeof b->key_digest);
+        }
+        json_out_bool(j, "verified", false);
+        json_out_close(j, '}');
+    }
+    json_out_close(j, ']');
+}
+
+static void put_bootloader_desc(json_out_t *j, const esp_bootloader_t *b)
+{
+    if (!b->has_desc) return;
+    json_out_number(j, "version", b->version);
+    json_out_number(j, "secure_version", b->secure_version);
+    json_out_string(j, "date", b->date);
+    json_out_string(j, "esp_idf", b->idf);
+}
+
 static void put_image(json_out_t *j, const info_app_t *app)
 {
     const esp_image_t *im = &app->image;
@@ -68,7 +96,7 @@ static void put_image(json_out_t *j, const info_app_t *app)
     json_out_number(j, "max_revision", im->max_rev);
     json_out_number(j, "length", im->len);
     json_out_number(j, "trailing", tail.len);
-    json_out_number(j, "signature_blocks", tail.signatures);
+    put_signatures(j, &app->sign);
     json_out_number(j, "entry", im->entry);
     if (im->has_desc) put_desc(j, app);
     put_flash(j, app);
@@ -150,31 +178,60 @@ static void put_slot(json_out_t *j, const char *key, int slot)
     json_out_string(j, key, slot == OTA_NOTHING ? NULL : info_slot_name(slot));
 }
 
-static void put_boot(json_out_t *j, const ota_boot_t *b)
+static void put_boot(json_out_t *j, const info_t *info)
 {
+    const ota_boot_t *b = &info->boot;
     json_out_open(j, "boot", '{');
     put_slot(j, "slot", b->slot);
     json_out_bool(j, "on_trial", b->on_trial);
     put_slot(j, "rejects", b->gave_up);
     put_slot(j, "passes_over", b->damaged);
+    json_out_string(j, "because", info_why(info));
+    put_slot(j, "esp_idf_slot", info->esp_idf_boots);
+    json_out_close(j, '}');
+}
+
+/// Of a dump; null when there is none.
+static void put_bootloader(json_out_t *j, const info_t *info)
+{
+    const esp_bootloader_t *b = &info->bootloader;
+    char why[256];
+    if (b->image.pos == 0) {
+        json_out_string(j, "bootloader", NULL);
+        return;
+    }
+    esp_text_image_why(&b->image, why, sizeof why);
+    json_out_open(j, "bootloader", '{');
+    json_out_number(j, "offset", info->bootloader_at);
+    json_out_number(j, "length", b->image.len);
+    json_out_string(j, "chip", esp_text_chip_option(b->image.chip_id));
+    json_out_bool(j, "valid", b->image.err == ESP_IMAGE_OK);
+    json_out_string(j, "error", b->image.err ? why : NULL);
+    put_bootloader_desc(j, b);
     json_out_close(j, '}');
 }
 
 void info_json(const info_t *info, FILE *out)
 {
-    static const char *const kinds[] = { "image", "flash_dump", "partition_table", "otadata" };
+    static const char *const kinds[] = { "image", "bootloader", "flash_dump", "partition_table",
+                                         "otadata" };
     json_out_t j = { .out = out };
     json_out_open(&j, NULL, '{');
     json_out_string(&j, "kind", kinds[info->kind]);
     json_out_number(&j, "size", info->len);
     switch (info->kind) {
     case INFO_IMAGE: put_image(&j, &info->app); break;
+    case INFO_BOOTLOADER:
+        put_bootloader_desc(&j, &info->bootloader);
+        put_image(&j, &info->app);
+        break;
     case INFO_DUMP:
+        put_bootloader(&j, info);
         json_out_number(&j, "table_offset", info->table_at);
         put_table(&j, info);
         if (info->layout_err) break;
         put_records(&j, info);
-        put_boot(&j, &info->boot);
+        put_boot(&j, info);
         break;
     case INFO_TABLE: put_table(&j, info); break;
     case INFO_OTADATA: put_records(&j, info); break;

@@ -79,9 +79,21 @@ static void put_verdict(FILE *out, const info_app_t *app)
     esp_text_image_why(&app->strict, why, sizeof why);
     field(out, "Verdict", "%s", why);
     if (app->strict.err && app->idf_accepts) field(out, "", "ESP-IDF itself would accept it");
-    const bool bootloader =
-        !app->image.has_desc && app->len > ESP_IMAGE_DESC_AT && app->p[ESP_IMAGE_DESC_AT] == 80;
-    if (bootloader) field(out, "", "this looks like a second-stage bootloader");
+}
+
+static void put_signatures(FILE *out, const esp_sign_t *sign)
+{
+    field(out, "Signed", "for Secure Boot V2, sector at 0x%x; not verified", sign->at);
+    for (unsigned i = 0; i < sign->blocks; i++) {
+        const esp_sign_block_t *b = &sign->block[i];
+        char label[32];
+        snprintf(label, sizeof label, "  signature %u", i);
+        field(out, label, "%s, CRC %s%s", b->scheme, b->crc_right ? "right" : "wrong",
+              !b->known        ? ""
+              : b->image_right ? ", made for this image"
+                               : ", made for another image");
+        if (b->known) hex_field(out, "  key digest", b->key_digest, sizeof b->key_digest, "");
+    }
 }
 
 static void put_length(FILE *out, const info_app_t *app)
@@ -92,12 +104,9 @@ static void put_length(FILE *out, const info_app_t *app)
         return;
     }
     field(out, "Length", "%u bytes (0x%x)", app->image.len, app->image.len);
-    if (tail.len == 0) return;
-    if (tail.signatures != 0)
-        field(out, "Behind it", "Secure Boot V2 signature sector, %u x %s (not verified)",
-              tail.signatures, tail.scheme);
-    else
-        field(out, "Behind it", "%u bytes%s", tail.len,
+    if (app->sign.blocks != 0) put_signatures(out, &app->sign);
+    if (tail.rest != 0)
+        field(out, "Behind it", "%u bytes%s", tail.rest,
               tail.blank ? " of padding" : " that are ignored");
 }
 
@@ -113,6 +122,14 @@ static void put_desc(FILE *out, const info_app_t *app)
     text_field(out, "Built", built);
     text_field(out, "ESP-IDF", info_desc_name(app, INFO_DESC_IDF, 32).s);
     hex_field(out, "ELF SHA-256", app->p + ESP_IMAGE_DESC_AT + INFO_DESC_ELF, 32, "");
+}
+
+static void put_bootloader_desc(FILE *out, const esp_bootloader_t *b)
+{
+    field(out, "Version", "%u", b->version);
+    field(out, "Secure version", "%u", b->secure_version);
+    text_field(out, "Built", b->date);
+    text_field(out, "ESP-IDF", b->idf);
 }
 
 static void put_hardware(FILE *out, const info_app_t *app)
@@ -152,12 +169,16 @@ static void put_segments(FILE *out, const info_app_t *app)
     }
 }
 
-static void put_image(FILE *out, const info_app_t *app)
+static void put_image(FILE *out, const info_t *info)
 {
+    const info_app_t *app = &info->app;
     const esp_image_t *im = &app->image;
-    fprintf(out, "ESP application image for %s\n\n", esp_text_chip(im->chip_id));
+    fprintf(out, "ESP %s image for %s\n\n",
+            info->kind == INFO_BOOTLOADER ? "bootloader" : "application",
+            esp_text_chip(im->chip_id));
     put_verdict(out, app);
     put_length(out, app);
+    if (info->kind == INFO_BOOTLOADER) put_bootloader_desc(out, &info->bootloader);
     put_desc(out, app);
     put_hardware(out, app);
     if (im->len != 0 && im->len <= app->len) {
@@ -229,13 +250,12 @@ static void put_record(FILE *out, const info_record_t *r, unsigned i, bool assum
         field(out, label, "not valid (sequence 0x%x%s)", r->record.seq,
               r->record.seq == 0 ? ", which ESP-IDF accepts" : ", CRC wrong or not a sequence");
     else {
-        char starts[48] = "";
+        char starts[32] = "";
         if (r->record.starts != 0)
-            snprintf(starts, sizeof starts, ", started %ux%s", r->record.starts,
-                     r->record.confirmed ? ", confirmed" : "");
-        field(out, label, "sequence %u, %s%s, %s%s, CRC right", r->record.seq,
+            snprintf(starts, sizeof starts, ", started %ux", r->record.starts);
+        field(out, label, "sequence %u, %s%s, %s%s%s, CRC right", r->record.seq,
               info_slot_name((int)r->record.slot), assumed ? " (if there are two slots)" : "",
-              esp_text_state(r->record.state), starts);
+              esp_text_state(r->record.state), starts, r->record.confirmed ? ", confirmed" : "");
     }
 }
 
@@ -281,6 +301,27 @@ static void put_boot(FILE *out, const info_t *info)
         if (b->on_trial) fputs(", on trial until it confirms", out);
     }
     fputc('\n', out);
+    field(out, "  because", "%s", info_why(info));
+    if (info->esp_idf_boots != b->slot)
+        field(out, "  ESP-IDF's own", "would start %s, with rollback enabled",
+              info_slot_name(info->esp_idf_boots));
+}
+
+/// One line; "Bootloader" of a dump that has one.
+static void put_bootloader(FILE *out, const info_t *info)
+{
+    char why[256];
+    const esp_bootloader_t *b = &info->bootloader;
+    if (b->image.pos == 0) return;
+    esp_text_image_why(&b->image, why, sizeof why);
+    fprintf(out, "%-*s  ", LABEL_COLUMNS, "Bootloader");
+    if (b->has_desc) {
+        fputs("ESP-IDF ", out);
+        put_text(out, b->idf, 0);
+        fputs(", ", out);
+    }
+    fprintf(out, "%s, %u bytes at 0x%x: %s\n", esp_text_chip(b->image.chip_id), b->image.len,
+            info->bootloader_at, why);
 }
 
 static void put_dump(FILE *out, const info_t *info)
@@ -289,6 +330,7 @@ static void put_dump(FILE *out, const info_t *info)
     fprintf(out, "Flash dump of %s, partition table at 0x%x\n\n", size_text(info->len, size),
             info->table_at);
     put_table_verdict(out, info);
+    put_bootloader(out, info);
     fputc('\n', out);
     put_partitions(out, info);
     fprintf(out, "\nApplications\n");
@@ -307,7 +349,8 @@ static void put_dump(FILE *out, const info_t *info)
 void info_text(const info_t *info, FILE *out)
 {
     switch (info->kind) {
-    case INFO_IMAGE: put_image(out, &info->app); break;
+    case INFO_IMAGE:
+    case INFO_BOOTLOADER: put_image(out, info); break;
     case INFO_DUMP: put_dump(out, info); break;
     case INFO_TABLE:
         fprintf(out, "Partition table\n\n");

@@ -19,6 +19,7 @@ static const struct {
     { "device", cmd_device, "be a simulated ESP32 on the bus" },
     { "info", cmd_info,
       "explain an image, a flash dump, a partition table or an otadata partition" },
+    { "mkflash", cmd_mkflash, "make a complete flash image, or a partition table" },
     { "send", cmd_send, "send a file as it is, in the plain protocol" },
     { "probe", cmd_probe, "see whether anybody answers" },
 };

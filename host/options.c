@@ -69,10 +69,15 @@ static const char *store(const option_t *o, const char *text)
 static options_result_t take_words(char **given, const char **words, const char *wanted,
                                    char *error, size_t cap)
 {
-    while (*wanted && *given) {
+    while (*wanted && *given && strcmp(wanted, "...") != 0) {
         *words++ = *given++;
         wanted += strcspn(wanted, " ");
         wanted += strspn(wanted, " ");
+    }
+    if (strcmp(wanted, "...") == 0) {
+        while ((*words++ = *given++) != NULL) {
+        }
+        return OPTIONS_OK;
     }
     if (!*wanted && !*given) return OPTIONS_OK;
     if (*wanted)

@@ -40,8 +40,9 @@ typedef struct {
 typedef enum { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG } options_result_t;
 
 /// Parses argv[1..] by the table of `count` options; what is not an option must be exactly the words
-/// that `wanted` names, "INTERFACE FILE" or "", and goes to `words`. OPTIONS_WRONG: `error` holds one
-/// line. --help is always known.
+/// that `wanted` names, "INTERFACE FILE" or "", and goes to `words`. If "..." is the last of them, any
+/// number may follow; `words` then holds `argc` of them and ends with NULL. OPTIONS_WRONG: `error` holds
+/// one line. --help is always known.
 options_result_t options_parse(const option_t *options, size_t count, int argc, char **argv,
                                const char **words, const char *wanted, char *error, size_t cap);
 

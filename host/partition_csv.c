@@ -290,8 +290,8 @@ static size_t find_variable(const char *p, const char *end, char name[256])
 static bool expand(const char *p, const char *end, char *out, size_t cap)
 {
     size_t len = 0;
+    char name[256] = "";
     while (p < end) {
-        char name[256];
         const size_t used = (*p == '$') ? find_variable(p, end, name) : 1;
         const char *value = (*p == '$' && name[0]) ? getenv(name) : NULL;
         const size_t n = value ? strlen(value) : used;
@@ -503,13 +503,23 @@ static int read_table(void *ctx, uint32_t at, void *p, uint32_t len)
     return 0;
 }
 
+/// The file itself must end the table; what is missing behind that is blank.
+static bool has_end(const uint8_t *p, size_t len)
+{
+    size_t at = 0;
+    while (at + ESP_PARTITION_ENTRY_LEN <= len && load_le32(p + at) != UINT32_MAX)
+        at += ESP_PARTITION_ENTRY_LEN;
+    return at + ESP_PARTITION_ENTRY_LEN <= len;
+}
+
 static int from_binary(csv_t *csv, const void *bytes, size_t len, uint8_t *table)
 {
-    memset(table, 0xFF, ESP_PARTITION_TABLE_LEN); // a file may end with the last record
+    memset(table, 0xFF, ESP_PARTITION_TABLE_LEN);
     memcpy(table, bytes, smaller(len, ESP_PARTITION_TABLE_LEN));
     const flash_t flash = { .ctx = table, .size = UINT32_MAX, .read = read_table };
     unsigned count = 0;
-    const esp_partition_err_t err = esp_partition_verify(&flash, csv->cfg->crypto, 0, &count);
+    esp_partition_err_t err = esp_partition_verify(&flash, csv->cfg->crypto, 0, &count);
+    if (!err && !has_end(bytes, len)) err = ESP_PARTITION_ERR_NO_END;
     if (len > TABLE_SECTOR) return fail(csv, NULL, "longer than a partition table: 4096 bytes");
     if (err) return fail(csv, NULL, "%s", esp_text_partition_err(err));
     if (csv->cfg->no_md5)

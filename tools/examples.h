@@ -133,6 +133,16 @@ extern device_start_t start;
 #include <stdio.h>
 extern esp_image_t image;
 
+#elif defined EXAMPLE_esp_bootloader
+extern const uint8_t *image;
+extern uint32_t slot_size;
+
+#elif defined EXAMPLE_esp_sign
+#include "esp_image.h"
+#include <stdio.h>
+extern esp_image_t image;
+extern const uint8_t *file;
+
 #elif defined EXAMPLE_esp_text
 #include <stdio.h>
 extern esp_image_err_t err;

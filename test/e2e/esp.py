@@ -214,15 +214,20 @@ def build_image(version, length=9008, chip_id=5, project="e2e"):
     assert len(descriptor) == 256
     code_len = length - 32 - 16 - 24 - 8 - len(descriptor) - 8  # digest, checksum, headers
     code = hashlib.shake_128(version.encode()).digest(code_len)
-    raw = struct.pack("<BBBBL8xL3xB", 0xE9, 2, 2, 0x20, 0x40380010, 0, 1)
+    raw = build_raw_image([(0x3C000020, bytes(descriptor)), (0x40380000, code)], chip_id)
+    assert len(raw) == length
+    return raw
+
+
+def build_raw_image(segments, chip_id, entry=0x40380010, size_mb=4):
+    """An image of these (load address, data), of whatever kind; `size_mb` is the flash that its header claims."""
+    raw = struct.pack("<BBBBL8xL3xB", 0xE9, len(segments), 2, (size_mb.bit_length() - 1) << 4, entry, 0, 1)
     raw = bytearray(raw)
     struct.pack_into("<HBHH", raw, 12, chip_id, 0, 0, 0xFFFF)
     checksum = 0xEF
-    for load, data in ((0x3C000020, bytes(descriptor)), (0x40380000, code)):
+    for load, data in segments:
         raw += struct.pack("<LL", load, len(data)) + data
         for byte in data:
             checksum ^= byte
     raw += bytes(15 - len(raw) % 16) + bytes([checksum])
-    raw += hashlib.sha256(raw).digest()
-    assert len(raw) == length
-    return bytes(raw)
+    return bytes(raw + hashlib.sha256(raw).digest())

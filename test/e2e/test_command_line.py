@@ -20,10 +20,12 @@ BUS_OPTIONS = ["-i", "--interface", "-c", "--channel", "-b", "--bitrate", "-s", 
 OPTIONS = {
     "flash": BUS_OPTIONS + ["-P", "--protocol", "--stmin", "--json", "-q", "--quiet"],
     "device": BUS_OPTIONS + ["-f", "--flash", "--create", "--partitions", "--app", "--force", "--chip", "--chip-rev", "--efuse", "--project",
-                             "--attempts", "--bs", "--stmin", "--fail-self-test", "--cut-power", "--slow-flash"],
+                             "--attempts", "--idf-bootloader", "--bs", "--stmin", "--fail-self-test", "--cut-power", "--slow-flash"],
     "send": BUS_OPTIONS + ["--stmin", "--json", "-q", "--quiet"],
     "probe": BUS_OPTIONS,
     "info": ["--json", "-h", "--help"],
+    "mkflash": ["--partitions", "--boot", "--flash-size", "--chip", "--lenient", "--table-only", "--force", "--table-offset",
+                "--bootloader-offset", "--no-md5", "--secure-v1", "-h", "--help"],
 }
 
 

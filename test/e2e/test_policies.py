@@ -60,6 +60,18 @@ class Policies(harness.TestCase):
         self.assertTrue(before == device.path.read_bytes())
         self.assert_updates(device, "ota_1", V130_APP, V130)
 
+    def test_under_esp_idf_s_bootloader(self):
+        device = self.new_device(V123, "--idf-bootloader")
+        self.assert_updates(device, "ota_1", V130_APP, V130)
+        self.assert_updates(device, "ota_0", V123_APP, V123)
+        self.assertNotIn("never confirmed", self.stop(device))
+        device = self.device(device.path, "--idf-bootloader", "--fail-self-test")
+        self.flash(V130, "-q")
+        device.wait_for("^self-test: FAILED, ota_1 is rejected")
+        self.assert_boots(device, "ota_0", V123_APP)
+        self.stop(device)
+        self.assert_runs(device, "ota_0", V123_APP)  # and ours agrees
+
     def test_power_fails_while_it_confirms_itself(self):
         for attempts, slot, app in (("1", "ota_0", V123_APP), ("2", "ota_1", V130_APP)):
             path = self.create(name=f"attempts {attempts}.bin")

@@ -236,7 +236,7 @@ class Refusals(harness.TestCase):
         flash[0x110000 + 5000] ^= 4
         device.path.write_bytes(flash)
         device = self.assert_runs(device, "ota_0", V123_APP)
-        self.assertIn("boot: ota_1 holds no intact image, trying the next", device.text("stdout"))
+        self.assertIn("boot: ota_1 holds no intact image that may run, trying the next", device.text("stdout"))
         self.stop(device)
 
 

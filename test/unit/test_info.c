@@ -153,38 +153,179 @@ static void says_what_lies_behind_the_image(void **state)
     (void)state;
     static uint8_t file[128 * 1024];
     size_t len = 0;
-    size_t sector_len = 0;
     uint8_t *image = load("image/app_c3_v123.bin", &len);
     memset(file, 0xFF, sizeof file);
     memcpy(file, image, len);
     assert_says(file, len + 16, "Behind it         16 bytes of padding\n", "\"trailing\":16");
     file[len] = 1;
     assert_says(file, len + 16, "Behind it         16 bytes that are ignored\n",
-                "\"signature_blocks\":0");
+                "\"signatures\":[]");
     file[len] = 0xFF;
-    uint8_t *sector = load("image/signature_ecdsa256.bin", &sector_len);
-    memcpy(file + 0x11000, sector, sector_len);
-    assert_says(file, 0x12000,
-                "Behind it         Secure Boot V2 signature sector, 1 x ECDSA (not verified)\n",
-                "\"signature_blocks\":1");
-    free(sector);
-    sector = load("image/signature_rsa3072.bin", &sector_len);
-    memcpy(file + 0x11000, sector, sector_len);
-    memcpy(file + 0x11000 + 1216, sector, 1216);
-    assert_says(file, 0x12000, "sector, 2 x RSA-3072", "\"signature_blocks\":2");
-    free(sector);
     free(image);
 }
 
-static void knows_a_bootloader_from_an_application(void **state)
+// --- Signatures ---
+
+/// An image, padded to the next sector, and its signature sector. The caller frees it.
+static uint8_t *make_signed(const char *app_name, const char *sector_name, size_t *len)
+{
+    size_t app_len = 0;
+    size_t sector_len = 0;
+    uint8_t *app = load(app_name, &app_len);
+    uint8_t *sector = load(sector_name, &sector_len);
+    const size_t at = (app_len + 4095) / 4096 * 4096;
+    *len = at + sector_len;
+    uint8_t *file = malloc(*len);
+    assert_non_null(file);
+    memset(file, 0xFF, *len);
+    memcpy(file, app, app_len);
+    memcpy(file + at, sector, sector_len);
+    free(app);
+    free(sector);
+    return file;
+}
+
+/// As digits.
+static void load_digest(const char *name, char hex[65])
+{
+    size_t len = 0;
+    uint8_t *digest = load(name, &len);
+    assert_int_equal(len, 32);
+    for (size_t i = 0; i < len; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    free(digest);
+}
+
+static void tells_scheme_and_key_of_a_signature(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *app, *sector, *digest, *scheme;
+        unsigned version, at;
+    } cases[] = { { "image/app_c3_securepad2.bin", "image/signature_rsa3072.bin",
+                    "image/pubdigest_rsa3072.bin", "RSA-3072-PSS", 2, 0x20000 },
+                  { "image/app_c3_v123.bin", "image/signature_ecdsa256.bin",
+                    "image/pubdigest_ecdsa256.bin", "ECDSA P-256", 3, 0x11000 } };
+    for (size_t i = 0; i < 2; i++) {
+        char hex[65], text[400], json[400];
+        size_t len = 0;
+        load_digest(cases[i].digest, hex);
+        uint8_t *file = make_signed(cases[i].app, cases[i].sector, &len);
+        snprintf(text, sizeof text,
+                 "Signed            for Secure Boot V2, sector at 0x%x; not verified\n"
+                 "  signature 0     %s, CRC right, made for this image\n"
+                 "  key digest      %s\n"
+                 "Project ",
+                 cases[i].at, cases[i].scheme, hex);
+        snprintf(json, sizeof json,
+                 "\"signatures\":[{\"scheme\":\"%s\",\"version\":%u,\"crc_right\":true,"
+                 "\"image_right\":true,\"key_digest\":\"%s\",\"verified\":false}]",
+                 cases[i].scheme, cases[i].version, hex);
+        assert_says(file, len, text, json);
+        free(file);
+    }
+}
+
+static void tells_what_is_wrong_with_a_signature(void **state)
+{
+    (void)state;
+    size_t len = 0;
+    uint8_t *file = make_signed("image/app_c3_v123.bin", "image/signature_ecdsa256.bin", &len);
+    uint8_t *block = file + 0x11000;
+    block[200] ^= 1;
+    assert_says(file, len, "P-256, CRC wrong, made for this image\n", "\"crc_right\":false");
+    block[200] ^= 1;
+    file[0x10F00] = 0; // between image and sector: signed, too
+    assert_says(file, len, "P-256, CRC right, made for another image\n", "\"image_right\":false");
+    file[0x10F00] = 0xFF;
+    memcpy(block + 1216, block, 1216);
+    memcpy(block + 2432, block, 1216);
+    block[1216 + 36] = 1;
+    block[2432 + 36] = 9;
+    assert_says(file, len, "  signature 1     ECDSA P-192, CRC wrong, made for this image\n",
+                "\"scheme\":\"ECDSA P-192\"");
+    assert_says(file, len, "  signature 2     ECDSA, unknown curve, CRC wrong\nProject ",
+                "\"version\":3,\"crc_right\":false,\"verified\":false}]");
+    block[2432 + 36] = 3;
+    assert_says(file, len, "  signature 2     ECDSA P-384, CRC wrong\nProject ", "P-384");
+    block[1216] = 0; // what follows a gap does not count
+    assert_says(file, len, "made for this image\n  key digest      e535029c",
+                "\"verified\":false}]");
+    block[1] = 4; // a version that nobody knows
+    assert_says(file, len, "Behind it         8064 bytes that are ignored\n", "\"signatures\":[]");
+    block[1] = 3;
+    assert_says(file, len - 1, "Behind it         8063 bytes that are ignored\n",
+                "\"signatures\":[]");
+    free(file);
+}
+
+static void tells_what_lies_behind_a_signature(void **state)
+{
+    (void)state;
+    static uint8_t longer[0x13000];
+    size_t len = 0;
+    uint8_t *file = make_signed("image/app_c3_v123.bin", "image/signature_ecdsa256.bin", &len);
+    memset(longer, 0xFF, sizeof longer);
+    memcpy(longer, file, len);
+    assert_says(longer, sizeof longer, "Behind it         4096 bytes of padding\n",
+                "\"trailing\":12160");
+    longer[sizeof longer - 1] = 0;
+    assert_says(longer, sizeof longer, "Behind it         4096 bytes that are ignored\n", "");
+    free(file);
+}
+
+// --- Bootloaders ---
+
+static size_t make_bootloader(uint16_t chip_id, uint8_t *image)
+{
+    image_spec_t spec = image_spec();
+    spec.chip_id = chip_id;
+    spec.segments = 1;
+    spec.segment[0] = (esp_image_segment_t){ 0x40380000, 512 };
+    spec.desc_magic = UINT32_C(0x05000050); // a descriptor of 80 bytes, secure version 5
+    spec.version = NULL;
+    const size_t len = image_build(&spec, image);
+    uint8_t *desc = image + 32;
+    memset(desc + 4, 0, 252); // the builder's fields are an application's
+    store_le32(desc + 4, 7);
+    snprintf((char *)desc + 8, 32, "v5.5.5");
+    snprintf((char *)desc + 40, 24, "Jan  2 2026 12:34:56");
+    uint8_t checksum = 0xEF;
+    for (size_t i = 0; i < 512; i++)
+        checksum ^= desc[i];
+    image[len - 33] = checksum;
+    const crypto_t *crypto = vector_crypto();
+    assert_true(crypto->start(crypto->ctx, CRYPTO_SHA256));
+    assert_true(crypto->update(crypto->ctx, image, len - 32));
+    assert_true(crypto->finish(crypto->ctx, image + len - 32));
+    return len;
+}
+
+static void explains_a_bootloader_image(void **state)
 {
     (void)state;
     static uint8_t image[IMAGE_BUILD_CAP];
-    image_spec_t spec = image_spec();
-    spec.desc_magic = 80;
-    const size_t len = image_build(&spec, image);
-    assert_says(image, len, "                  this looks like a second-stage bootloader\n",
-                "\"valid\":false");
+    for (uint16_t chip_id = 5; chip_id <= 13;
+         chip_id += 8) { // on the C6 an application needs a descriptor
+        const size_t len = make_bootloader(chip_id, image);
+        assert_says(image, len,
+                    "Verdict           the image is whole and right\n"
+                    "Length            592 bytes (0x250)\n"
+                    "Version           7\n"
+                    "Secure version    5\n"
+                    "Built             Jan  2 2026 12:34:56\n"
+                    "ESP-IDF           v5.5.5\n"
+                    "Chip    ",
+                    "{\"kind\":\"bootloader\",\"size\":592,\"version\":7,\"secure_version\":5,"
+                    "\"date\":\"Jan  2 2026 12:34:56\",\"esp_idf\":\"v5.5.5\",\"valid\":true");
+    }
+    assert_says(image, 592, "ESP bootloader image for ESP32-C6\n", "\"chip\":\"esp32c6\"");
+    image[591] ^= 1;
+    assert_says(image, 592, "(wrong)\nEntry", "\"error\":\"the SHA-256 is wrong");
+    assert_says(image, 591, "not complete: 591 bytes of 592\n", "\"valid\":false");
+    assert_says(image, 500, "not complete: 500 bytes of 592\n", "\"valid\":false");
+    image[100] ^= 1;
+    assert_says(image, 592, "the checksum is wrong: the image is damaged\n", "\"valid\":false");
 }
 
 // --- Dumps ---
@@ -202,10 +343,11 @@ static uint8_t *make_dump(const char *csv, const char *app_name, uint32_t *size)
     if (!partition_csv_parse(&csv_cfg, csv, strlen(csv), table, error, sizeof error))
         fail_msg("%s", error);
     uint8_t *app = load(app_name, &len);
+    const flash_image_part_t part = { .name = "the app", .p = app, .len = (uint32_t)len };
     const flash_image_cfg_t cfg = { .crypto = vector_crypto(),
                                     .table = table,
-                                    .app = app,
-                                    .app_len = (uint32_t)len,
+                                    .part = &part,
+                                    .parts = 1,
                                     .chip_id = ESP_IMAGE_ANY_CHIP };
     uint8_t *flash = flash_image_build(&cfg, size, error, sizeof error);
     if (!flash) fail_msg("%s", error);
@@ -249,7 +391,42 @@ static void explains_a_flash_dump(void **state)
         "  record 1        sequence 2, ota_1, new, CRC right\n"
         "\n"
         "At the next start the bootloader\n"
-        "  starts          ota_1: canfwupd-golden 1.3.0-golden, on trial until it confirms\n");
+        "  starts          ota_1: canfwupd-golden 1.3.0-golden, on trial until it confirms\n"
+        "  because         record 1 rules\n");
+    free(dump);
+}
+
+static void a_dump_may_have_a_bootloader(void **state)
+{
+    (void)state;
+    static uint8_t image[IMAGE_BUILD_CAP];
+    static const struct {
+        uint16_t chip_id;
+        uint32_t at;
+        const char *text, *json;
+    } cases[] = {
+        { 0, 0x1000,
+          "Bootloader        ESP-IDF v5.5.5, ESP32, 592 bytes at 0x1000: the image is whole and right\n",
+          "\"bootloader\":{\"offset\":4096,\"length\":592,\"chip\":\"esp32\",\"valid\":true," },
+        { 5, 0,
+          "Bootloader        ESP-IDF v5.5.5, ESP32-C3, 592 bytes at 0x0: ", "{\"offset\":0," },
+        { 18, 0x2000, "ESP32-P4, 592 bytes at 0x2000: ", "{\"offset\":8192," },
+        { 5, 0x1000, "is its MD5\nUpdates           possible: 2 OTA slots\n\n",
+          "\"bootloader\":null," }
+    };
+    uint32_t size = 0;
+    uint8_t *dump = make_dump(CSV, "image/app_c3_v123.bin", &size);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const size_t len = make_bootloader(cases[i].chip_id, image);
+        memset(dump, 0xFF, 0x8000);
+        memcpy(dump + cases[i].at, image, len);
+        assert_says(dump, size, cases[i].text, cases[i].json);
+    }
+    dump[0] = 0xE9;
+    memcpy(dump, image, 592);
+    dump[100] ^= 1;
+    assert_says(dump, size, "at 0x0: the checksum is wrong",
+                "\"valid\":false,\"error\":\"the checksum");
     free(dump);
 }
 
@@ -263,15 +440,39 @@ static void says_which_slot_would_start_and_why(void **state)
     assert_says(
         dump, size,
         "  rejects         ota_1: started before, never confirmed\n  starts          ota_0: ",
-        "\"boot\":{\"slot\":\"ota_0\",\"on_trial\":false,\"rejects\":\"ota_1\",\"passes_over\":null}");
+        "\"boot\":{\"slot\":\"ota_0\",\"on_trial\":false,\"rejects\":\"ota_1\",\"passes_over\":null,\"because\":\"it is the next that can start\",\"esp_idf_slot\":\"ota_0\"}");
     put_file(dump, 0xF000, "otadata/08_unconfirmed_aborted.bin");
     assert_says(dump, size, "aborted, CRC right\n", "\"slot\":\"ota_1\",\"state\":\"aborted\"");
     put_file(dump, 0xF000, "otadata/01_first_boot.bin");
     dump[0x20400] ^= 1;
     assert_says(dump, size, "  passes over     ota_0: no usable image\n  starts          ota_1: ",
-                "\"passes_over\":\"ota_0\"");
+                "\"passes_over\":\"ota_0\",\"because\":\"it is the next that can start\"");
     dump[0x60400] ^= 1;
-    assert_says(dump, size, "  starts          nothing\n", "\"boot\":{\"slot\":null");
+    assert_says(dump, size,
+                "  starts          nothing\n  because         no slot holds a usable image\n",
+                "\"boot\":{\"slot\":null");
+    dump[0x60400] ^= 1;
+    dump[0x20400] ^= 1;
+    memset(dump + 0xF000, 0xFF, 0x2000);
+    assert_says(dump, size,
+                "  because         no record rules, and it is the first that can start\n",
+                "\"boot\":{\"slot\":\"ota_0\"");
+    free(dump);
+}
+
+static void says_where_esp_idf_would_start_something_else(void **state)
+{
+    (void)state;
+    uint32_t size = 0;
+    uint8_t *dump = make_dump(CSV, "image/app_c3_v123.bin", &size);
+    put_file(dump, 0x60000, "image/app_c3_v130.bin");
+    memset(dump + 0xF000, 0, 4); // sequence 0 with the CRC that it has in ESP-IDF
+    assert_says(dump, size,
+                "  starts          ota_0: canfwupd-golden 1.2.3-golden\n"
+                "  because         no record rules, and it is the first that can start\n"
+                "  ESP-IDF's own   would start ota_1, with rollback enabled\n",
+                "\"boot\":{\"slot\":\"ota_0\"");
+    assert_says(dump, size, "", "\"esp_idf_slot\":\"ota_1\"}");
     free(dump);
 }
 
@@ -306,6 +507,12 @@ static void shows_the_records_as_they_are(void **state)
     memset(dump + 0x10020, 0, 16); // our bootloader's mark behind the record
     assert_says(dump, size, "  record 1        sequence 2, ota_1, new, started 1x, CRC right\n",
                 "\"starts\":1");
+    static const uint8_t confirmed[16] = "\2\0\0\0is confirmed";
+    memcpy(dump + 0x10050, confirmed, sizeof confirmed);
+    assert_says(dump, size, ", new, started 1x, confirmed, CRC right\n", "\"confirmed\":true");
+    memset(dump + 0x10020, 0xFF, 16);
+    assert_says(dump, size, "ota_1, new, confirmed, CRC right\n",
+                "\"starts\":0,\"confirmed\":true");
     dump[0x1001C] ^= 1;
     assert_says(dump, size,
                 "  record 1        not valid (sequence 0x2, CRC wrong or not a sequence)\n",
@@ -540,21 +747,29 @@ static void any_damage_to_any_file_leaves_the_output_harmless(void **state)
     (void)state;
     static const char *const names[] = { "image/app_c3_v123.bin", "parttable/ab_4m_explicit.bin",
                                          "otadata/03_boot_pending.bin" };
+    static const uint32_t hot[][2] = { { 0, 0x140 },         { 0, 0xC00 }, { 0, 0x2000 },
+                                       { 0x11000, 0x12000 }, { 0, 0x250 }, { 0x8000, 0x8C00 } };
+    enum { SIGNED = 3, BOOTLOADER, DUMP, FILES };
     uint64_t seed = vector_seed("test_info");
     uint32_t size = 0;
     uint8_t *dump = make_dump(CSV, "image/app_c3_v123.bin", &size);
-    for (size_t f = 0; f < 4; f++) {
+    for (size_t f = 0; f < FILES; f++) {
         size_t len = size;
-        uint8_t *p = (f < 3) ? load(names[f], &len) : dump;
-        static const uint32_t hot[][2] = {
-            { 0, 0x140 }, { 0, 0xC00 }, { 0, 0x2000 }, { 0x8000, 0x8C00 }
-        };
-        for (unsigned i = 0; i < (f < 3 ? 400u : 60u); i++) {
+        uint8_t *p = dump;
+        if (f < SIGNED) p = load(names[f], &len);
+        if (f == SIGNED)
+            p = make_signed("image/app_c3_v123.bin", "image/signature_ecdsa256.bin", &len);
+        if (f == BOOTLOADER) {
+            p = malloc(IMAGE_BUILD_CAP);
+            assert_non_null(p);
+            len = make_bootloader(5, p);
+        }
+        for (unsigned i = 0; i < (f < DUMP ? 400u : 60u); i++) {
             const uint32_t at = hot[f][0] + vector_random(&seed, hot[f][1] - hot[f][0]);
             const uint8_t was = p[at];
             p[at] = (uint8_t)vector_random(&seed, 256);
             // In a buffer of exactly this length, so that reading too far is noticed.
-            const size_t cut = (f < 3 && i % 4 == 0) ? vector_random(&seed, (uint32_t)len) : len;
+            const size_t cut = (f < DUMP && i % 4 == 0) ? vector_random(&seed, (uint32_t)len) : len;
             uint8_t *exact = malloc(cut ? cut : 1);
             assert_non_null(exact);
             memcpy(exact, p, cut);
@@ -573,9 +788,14 @@ int main(void)
         cmocka_unit_test(names_the_flash_settings_of_each_chip),
         cmocka_unit_test(says_what_is_wrong_with_an_image_and_what_esp_idf_would_do),
         cmocka_unit_test(says_what_lies_behind_the_image),
-        cmocka_unit_test(knows_a_bootloader_from_an_application),
+        cmocka_unit_test(tells_scheme_and_key_of_a_signature),
+        cmocka_unit_test(tells_what_is_wrong_with_a_signature),
+        cmocka_unit_test(tells_what_lies_behind_a_signature),
+        cmocka_unit_test(explains_a_bootloader_image),
+        cmocka_unit_test(a_dump_may_have_a_bootloader),
         cmocka_unit_test(explains_a_flash_dump),
         cmocka_unit_test(says_which_slot_would_start_and_why),
+        cmocka_unit_test(says_where_esp_idf_would_start_something_else),
         cmocka_unit_test(says_what_is_in_a_slot_without_a_usable_image),
         cmocka_unit_test(shows_the_records_as_they_are),
         cmocka_unit_test(finds_a_table_that_lies_elsewhere_or_is_damaged),
