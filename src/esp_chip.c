@@ -83,7 +83,6 @@ bool esp_chip_has_page_sizes(uint16_t chip_id)
     case 13: // ESP32-C6
     case 16: // ESP32-H2
     case 20: // ESP32-C61
-    case 23: // ESP32-C5
         return true;
     default: return false;
     }

@@ -176,14 +176,16 @@ static void on_segment(esp_image_t *im)
 }
 
 /// All of the first 288 bytes are here. ESP-IDF takes the descriptor's place for granted, and reads
-/// whatever lies there, as soon as there is a segment.
+/// whatever lies there: page size and magic as soon as there is a segment, eFuse revisions once the
+/// first one holds any data.
 static void on_head(esp_image_t *im)
 {
     im->has_desc = im->segments > 0 && load_le32(im->magic) == ESP_IMAGE_DESC_MAGIC;
     im->secure_version = load_le32(im->magic + 4);
     if (needs_desc(im) && !im->has_desc) fail(im, ESP_IMAGE_ERR_DESC);
 
-    if (im->cfg.efuse_rev != ESP_IMAGE_ANY_REV && im->segments > 0 && im->chip_id != CHIP_ESP32) {
+    if (im->cfg.efuse_rev != ESP_IMAGE_ANY_REV && im->segment[0].len > 0 &&
+        im->chip_id != CHIP_ESP32) {
         const uint16_t min = load_le16(im->limits);
         const uint16_t max = load_le16(im->limits + 2);
         if (limit_set(min) && im->cfg.efuse_rev < min) fail(im, ESP_IMAGE_ERR_CHIP_REV);
@@ -330,7 +332,9 @@ bool esp_image_complete(const esp_image_t *im) { return im->state == ESP_IMAGE_A
 
 int esp_image_read(esp_image_t *im, const flash_t *flash, uint8_t *buf, uint32_t cap)
 {
-    while (!im->err && im->state != ESP_IMAGE_AT_END && im->pos < im->cfg.cap) {
+    // To the end, and at least as far as the descriptor's place reaches.
+    while (!im->err && (im->state != ESP_IMAGE_AT_END || im->pos < ESP_IMAGE_HEAD_LEN) &&
+           im->pos < im->cfg.cap) {
         const uint32_t len = (uint32_t)smaller(cap, im->cfg.cap - im->pos);
         const int err = flash->read(flash->ctx, im->cfg.at + im->pos, buf, len);
         if (err) return err;

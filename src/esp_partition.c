@@ -130,19 +130,21 @@ static void place(esp_layout_t *layout, uint32_t *otadata_size, const esp_partit
 
 static bool overlap(esp_extent_t a, esp_extent_t b)
 {
+    if (b.size == 0) return false; // no factory application
     return (a.at > b.at) ? a.at - b.at < b.size : b.at - a.at < a.size;
 }
 
-/// The slots are whole sectors, apart from each other and from what an update must not touch.
-static bool slots_sound(const esp_layout_t *l, uint32_t table_at, uint32_t sector)
+/// The slots are whole sectors. They and otadata are apart from each other and from what an update
+/// must not touch.
+static bool sound(const esp_layout_t *l, uint32_t table_at, uint32_t sector)
 {
     const esp_extent_t otadata = { l->otadata_at, 2 * sector };
     const esp_extent_t table = { table_at, ESP_PARTITION_TABLE_LEN };
+    if (overlap(otadata, table) || overlap(otadata, l->factory)) return false;
     for (unsigned i = 0; i < l->slots; i++) {
         const esp_extent_t s = l->slot[i];
         if (s.at % sector != 0 || s.size % sector != 0) return false;
-        if (overlap(s, otadata) || overlap(s, table)) return false;
-        if (l->factory.size != 0 && overlap(s, l->factory)) return false;
+        if (overlap(s, otadata) || overlap(s, table) || overlap(s, l->factory)) return false;
         for (unsigned j = 0; j < i; j++) {
             if (overlap(s, l->slot[j])) return false;
         }
@@ -174,5 +176,5 @@ esp_partition_err_t esp_partition_layout(const flash_t *flash, const crypto_t *c
             return ESP_PARTITION_ERR_SLOTS; // a gap: ESP-IDF could not boot this one
     }
     if (out->slots < 2) return ESP_PARTITION_ERR_NO_OTA;
-    return slots_sound(out, table_at, sector) ? ESP_PARTITION_OK : ESP_PARTITION_ERR_SLOTS;
+    return sound(out, table_at, sector) ? ESP_PARTITION_OK : ESP_PARTITION_ERR_SLOTS;
 }

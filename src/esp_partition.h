@@ -34,7 +34,8 @@ typedef enum {
     ESP_PARTITION_ERR_SIZE,   // an entry reaches past the end of the flash
     ESP_PARTITION_ERR_EMPTY,  // a table without entries (blank flash)
     ESP_PARTITION_ERR_NO_OTA, // no otadata of two sectors, or fewer than two OTA slots
-    ESP_PARTITION_ERR_SLOTS,  // a gap in ota_0..ota_n-1; a slot not of whole sectors; overlaps
+    ESP_PARTITION_ERR_SLOTS,  // a gap in ota_0..ota_n-1; a slot not of whole sectors; overlaps of
+                              // slots, otadata, the factory app, the table
 } esp_partition_err_t;
 
 typedef struct {

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # FOLDER keeps the programs, and in corpus/NAME what they have learned: the next run goes on from there. "Skipped" (77)
-# only where clang has no libFuzzer.
+# only where clang has no libFuzzer. A fuzzer is linked with the core; its lines "// links: FILES", "// seeds: FOLDERS" and
+# "// max_len: N" name what it needs besides, more inputs to begin with, and the longest input worth trying (512).
 set -eu
 if [ $# -lt 2 ]; then
     sed -n 's/^# fuzz.sh/usage: tools\/fuzz.sh/p' "$0" >&2
@@ -29,18 +30,27 @@ if [ $# = 0 ]; then
     done
 fi
 
+# told WORD: what the fuzzer's source says behind "// WORD: ".
+told() {
+    sed -n "s|^// $1: ||p" "test/fuzz/$name.c"
+}
+
 bad=0
 for name in "$@"; do
-    clang -std=c11 -g -O2 -fsanitize=$sanitizers -fno-sanitize-recover=all -Isrc -Itest/unit -Itest/fuzz \
-        "test/fuzz/$name.c" test/unit/isotp_watch.c src/isotp.c host/assert_fail.c -o "$folder/$name"
+    # One word a file is what clang wants.
+    # shellcheck disable=SC2046
+    clang -std=c11 -D_GNU_SOURCE -g -O2 -fsanitize=$sanitizers -fno-sanitize-recover=all -Isrc -Ihost -Iports/psa \
+        -Itest/unit -Itest/fuzz "test/fuzz/$name.c" src/*.c host/assert_fail.c $(told links) -lmbedcrypto -o "$folder/$name"
     mkdir -p "$folder/corpus/$name" "$folder/found/$name"
-    set -- "$folder/corpus/$name"
+    # shellcheck disable=SC2046
+    set -- "$folder/corpus/$name" $(told seeds)
     if [ -d "test/fuzz/corpus/$name" ]; then
         set -- "$@" "test/fuzz/corpus/$name"
     fi
+    max_len=$(told max_len)
     echo "$name: $seconds s"
     # A step costs microseconds: an input that takes seconds is a loop without end.
-    if "$folder/$name" -max_total_time="$seconds" -max_len=512 -timeout=10 -rss_limit_mb=1024 -seed=1 \
+    if "$folder/$name" -max_total_time="$seconds" -max_len="${max_len:-512}" -timeout=10 -rss_limit_mb=1024 -seed=1 \
         -print_final_stats=1 -artifact_prefix="$folder/found/$name/" "$@" >"$folder/$name.log" 2>&1; then
         sed -n '/^#[0-9]*.DONE/p; s/^stat::\(average_exec\|number_of_exec\|peak_rss\)/  \1/p' "$folder/$name.log"
         continue

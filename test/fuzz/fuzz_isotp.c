@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The first bytes are the configuration, each of the others a step and its details; isotp_watch.h judges every one.
+//
+// links: test/unit/isotp_watch.c
 #include "fuzz.h"
 #include "isotp_watch.h"
 

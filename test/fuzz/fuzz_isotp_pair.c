@@ -3,6 +3,8 @@
 //
 // Each end is judged by isotp_watch.h as it is. Here the two are compared: as long as the bus did nothing wrong and
 // nobody gave up, what one has sent is what the other has received.
+//
+// links: test/unit/isotp_watch.c
 #include "fuzz.h"
 #include "isotp_watch.h"
 

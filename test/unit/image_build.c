@@ -31,6 +31,29 @@ static void put_fill(uint64_t seed, uint8_t *out, size_t at, size_t len)
         out[i] = (i / 256 % 4 == 3) ? 0xFF : (uint8_t)vector_random(&seed, 256);
 }
 
+size_t image_seal(uint8_t *image)
+{
+    size_t at = 24;
+    uint8_t checksum = 0xEF;
+    for (unsigned i = 0; i < image[1]; i++) {
+        const size_t len = load_le32(image + at + 4);
+        at += 8;
+        if (len > IMAGE_BUILD_CAP - 64 - at) return 0;
+        for (size_t k = 0; k < len; k++)
+            checksum ^= image[at + k];
+        at += len;
+    }
+    memset(image + at, 0, 15 - at % 16);
+    at |= 15;
+    image[at++] = checksum;
+    if (!image[23]) return at;
+    const crypto_t *crypto = vector_crypto();
+    const bool hashed = crypto->start(crypto->ctx, CRYPTO_SHA256) &&
+                        crypto->update(crypto->ctx, image, at) &&
+                        crypto->finish(crypto->ctx, image + at);
+    return hashed ? at + 32 : 0;
+}
+
 size_t image_build(const image_spec_t *spec, uint8_t *out)
 {
     memset(out, 0, IMAGE_BUILD_CAP);
@@ -40,7 +63,6 @@ size_t image_build(const image_spec_t *spec, uint8_t *out)
     store_le16(out + 12, spec->chip_id);
     out[23] = spec->hash_appended;
     size_t at = 24;
-    uint8_t checksum = 0xEF;
     for (unsigned i = 0; i < spec->segments && i <= ESP_IMAGE_SEGMENTS_MAX; i++) {
         const esp_image_segment_t *s = &spec->segment[i];
         store_le32(out + at, s->load);
@@ -50,16 +72,7 @@ size_t image_build(const image_spec_t *spec, uint8_t *out)
         if (i == 0 && spec->desc_magic && s->len >= 256) put_desc(spec, out + at);
         if (spec->hole_at >= at && spec->hole_at + spec->hole_len <= at + s->len)
             memset(out + spec->hole_at, 0xFF, spec->hole_len);
-        for (uint32_t k = 0; k < s->len; k++)
-            checksum ^= out[at + k];
         at += s->len;
     }
-    at |= 15;
-    out[at++] = checksum;
-    if (!spec->hash_appended) return at;
-    const crypto_t *crypto = vector_crypto();
-    const bool hashed = crypto->start(crypto->ctx, CRYPTO_SHA256) &&
-                        crypto->update(crypto->ctx, out, at) &&
-                        crypto->finish(crypto->ctx, out + at);
-    return hashed ? at + 32 : 0;
+    return image_seal(out);
 }

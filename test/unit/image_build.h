@@ -31,4 +31,8 @@ enum { IMAGE_BUILD_CAP = 0x40000 };
 /// digest are right.
 size_t image_build(const image_spec_t *spec, uint8_t *out);
 
+/// Puts padding, checksum and digest behind the segments that the image's own header names. Returns
+/// the length, or 0, and changes nothing, if they lead out of the buffer.
+size_t image_seal(uint8_t *image);
+
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "esp_image.h"
+#include "flash_bytes.h"
 #include "image_build.h"
 #include "vectors.h"
 #include <cmocka.h>
@@ -292,7 +293,9 @@ static void strict_wants_the_entry_address_in_a_segment_of_code(void **state)
 {
     (void)state;
     image_spec_t spec = image_spec();
-    spec.entry = 0x4038003F; // the segment's last byte
+    spec.entry = 0x40380000; // its first byte
+    assert_int_equal(strict_verdict(&spec), ESP_IMAGE_OK);
+    spec.entry = 0x4038003F; // its last
     assert_int_equal(strict_verdict(&spec), ESP_IMAGE_OK);
     static const uint32_t wrong[] = { 0, 0x4037FFFF, 0x40380040, 0x3C000030, 0x12345678 };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -552,6 +555,382 @@ static void the_efuse_revision_does_not_matter_on_an_esp32(void **state)
     free(image);
 }
 
+static void a_first_segment_without_data_has_no_efuse_revisions(void **state)
+{
+    (void)state;
+    static uint8_t image[IMAGE_BUILD_CAP];
+    image_spec_t spec = image_spec();
+    spec.min_efuse_rev = C3_EFUSE_REV + 1;
+    size_t len = image_build(&spec, image);
+    assert_int_equal(verdict(&EQUAL, image, len), ESP_IMAGE_ERR_CHIP_REV);
+    spec.fill = 1; // something stands where they would be
+    spec.segment[0] = (esp_image_segment_t){ 0x3FC80000, 0 };
+    spec.segment[1].len = 512;
+    len = image_build(&spec, image);
+    assert_true(load_le16(image + 208) > C3_EFUSE_REV);
+    assert_int_equal(verdict(&EQUAL, image, len), ESP_IMAGE_OK);
+    spec.segment[0].len = 4;
+    len = image_build(&spec, image);
+    assert_true(load_le16(image + 208) > C3_EFUSE_REV);
+    assert_int_equal(verdict(&EQUAL, image, len), ESP_IMAGE_ERR_CHIP_REV);
+}
+
+static void a_short_image_on_flash_is_read_as_far_as_esp_idf_looks(void **state)
+{
+    (void)state;
+    static uint8_t image[IMAGE_BUILD_CAP];
+    image_spec_t spec = image_spec();
+    spec.segments = 1;
+    spec.segment[0] = (esp_image_segment_t){ 0x3FC80000, 4 };
+    assert_int_equal(image_build(&spec, image), 80);
+    store_le16(image + 208, C3_EFUSE_REV + 1); // whatever lies there is its eFuse revision
+    flash_bytes_t bytes;
+    flash_t flash;
+    flash_bytes_init(&bytes, image, sizeof image, &flash);
+    esp_image_cfg_t cfg = EQUAL;
+    cfg.cap = 4096;
+    uint8_t buf[64];
+    esp_image_t im;
+    esp_image_init(&im, &cfg, vector_crypto());
+    assert_int_equal(esp_image_read(&im, &flash, buf, sizeof buf), 0);
+    assert_int_equal(esp_image_finish(&im), ESP_IMAGE_ERR_CHIP_REV);
+    store_le16(image + 208, C3_EFUSE_REV);
+    esp_image_init(&im, &cfg, vector_crypto());
+    assert_int_equal(esp_image_read(&im, &flash, buf, sizeof buf), 0);
+    assert_int_equal(esp_image_finish(&im), ESP_IMAGE_OK);
+}
+
+// --- Every check of docs/FORMAT.md, section 2, by its number there ---
+
+/// An ESP32-C3 image of 400 bytes: the descriptor at 32, a second header at 288, 64 bytes of code at
+/// 296, the checksum at 367, the digest behind it.
+typedef struct {
+    esp_image_cfg_t cfg;
+    image_spec_t spec;
+    uint32_t at, bytes, value; // this number is put there, before the checksum and digest are made
+    uint32_t flip;             // a byte that is damaged afterwards
+    uint32_t len;              // bytes given, 0: all
+} check_t;
+
+static check_t check_of(void) { return (check_t){ .cfg = EQUAL, .spec = image_spec() }; }
+
+static check_t patched(uint32_t at, uint32_t bytes, uint32_t value)
+{
+    check_t c = check_of();
+    c.at = at;
+    c.bytes = bytes;
+    c.value = value;
+    return c;
+}
+
+static esp_image_err_t byte_by_byte(esp_image_t *im, const esp_image_cfg_t *cfg, const uint8_t *p,
+                                    size_t len)
+{
+    esp_image_init(im, cfg, vector_crypto());
+    for (size_t i = 0; i < len; i++) {
+        if (esp_image_input(im, p + i, 1)) break;
+    }
+    return esp_image_finish(im);
+}
+
+/// `pos`: how many bytes it takes to know.
+static void assert_check(check_t c, uint32_t pos, esp_image_err_t strict, esp_image_err_t equal)
+{
+    static uint8_t image[IMAGE_BUILD_CAP];
+    esp_image_t im;
+    size_t len = image_build(&c.spec, image);
+    for (uint32_t i = 0; i < c.bytes; i++)
+        image[c.at + i] = (uint8_t)(c.value >> 8 * i);
+    const size_t sealed = (c.bytes > 0) ? image_seal(image) : len;
+    if (sealed > 0) len = sealed; // else the header leads nowhere
+    if (c.flip != 0) image[c.flip] ^= 1;
+    if (c.len != 0) len = c.len;
+    c.cfg.strict = false;
+    assert_int_equal(byte_by_byte(&im, &c.cfg, image, len), equal);
+    if (equal != ESP_IMAGE_OK) assert_int_equal(im.pos, pos);
+    c.cfg.strict = true;
+    assert_int_equal(byte_by_byte(&im, &c.cfg, image, len), strict);
+    assert_int_equal(im.pos, pos);
+}
+
+static void check_0_the_image_the_others_differ_from_is_right(void **state)
+{
+    (void)state;
+    assert_check(check_of(), 400, ESP_IMAGE_OK, ESP_IMAGE_OK);
+}
+
+static void check_1_slot(void **state)
+{
+    (void)state;
+    check_t c = check_of();
+    c.cfg.cap = 0x1000001;
+    assert_check(c, 0, ESP_IMAGE_ERR_SLOT, ESP_IMAGE_ERR_SLOT);
+}
+
+static void check_2_magic(void **state)
+{
+    (void)state;
+    assert_check(patched(0, 1, 0xE8), 1, ESP_IMAGE_ERR_MAGIC, ESP_IMAGE_ERR_MAGIC);
+}
+
+static void check_3_chip(void **state)
+{
+    (void)state;
+    assert_check(patched(12, 2, 9), 24, ESP_IMAGE_ERR_CHIP, ESP_IMAGE_ERR_CHIP);
+    assert_check(patched(12, 2, 0x105), 24, ESP_IMAGE_ERR_CHIP, ESP_IMAGE_ERR_CHIP);
+}
+
+static void check_4_chip_revision(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t at, value;
+        bool right;
+    } cases[] = {
+        { 15, 3, true },      { 15, 4, false },  { 15, 0xFFFF, false },
+        { 17, 3, true },      { 17, 2, false },  { 17, 0, true },
+        { 17, 0xFFFF, true }, { 14, 255, true }, // the old field
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const check_t c = patched(cases[i].at, (cases[i].at == 14) ? 1 : 2, cases[i].value);
+        const esp_image_err_t want = cases[i].right ? ESP_IMAGE_OK : ESP_IMAGE_ERR_CHIP_REV;
+        assert_check(c, cases[i].right ? 400 : 24, want, want);
+    }
+}
+
+static void check_5_number_of_segments(void **state)
+{
+    (void)state;
+    check_t c = check_of();
+    c.spec.segments = 17;
+    assert_check(c, 24, ESP_IMAGE_ERR_SEGMENTS, ESP_IMAGE_ERR_SEGMENTS);
+    c.spec.segments = 16; // 15 more of them, each behind the one before
+    for (uint32_t i = 2; i < 16; i++)
+        c.spec.segment[i] = (esp_image_segment_t){ 0x40380000 + i * 64, 4 };
+    assert_check(c, 576, ESP_IMAGE_OK, ESP_IMAGE_OK);
+}
+
+static void check_6_no_segments(void **state)
+{
+    (void)state;
+    assert_check(patched(1, 1, 0), 24, ESP_IMAGE_ERR_SEGMENTS, ESP_IMAGE_OK);
+}
+
+static void check_7_digest_appended(void **state)
+{
+    (void)state;
+    assert_check(patched(23, 1, 0), 24, ESP_IMAGE_ERR_NO_DIGEST, ESP_IMAGE_OK);
+    assert_check(patched(23, 1, 2), 24, ESP_IMAGE_ERR_NO_DIGEST, ESP_IMAGE_OK);
+}
+
+static void check_8_size(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t cap, pos;
+    } cases[] = { { 23, 23 },  { 24, 24 },   { 79, 24 },  { 80, 32 },
+                  { 335, 32 }, { 336, 296 }, { 399, 296 } };
+    check_t c = check_of();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        c.cfg.cap = cases[i].cap;
+        assert_check(c, cases[i].pos, ESP_IMAGE_ERR_TOO_LARGE, ESP_IMAGE_ERR_TOO_LARGE);
+    }
+    c.cfg.cap = 400;
+    assert_check(c, 400, ESP_IMAGE_OK, ESP_IMAGE_OK);
+    c.len = 401; // a byte behind the image, for which there is no room
+    assert_check(c, 400, ESP_IMAGE_ERR_TOO_LARGE, ESP_IMAGE_ERR_TOO_LARGE);
+}
+
+static void check_9_segment_length(void **state)
+{
+    (void)state;
+    static const uint32_t wrong[] = { 1, 254, 0x1000000, 0x80000100, 0xFFFFFFFC };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        check_t c = check_of();
+        c.cfg.cap = ESP_IMAGE_CAP_MAX;
+        c.at = 28;
+        c.bytes = 4;
+        c.value = wrong[i];
+        assert_check(c, 32, ESP_IMAGE_ERR_SEGMENT, ESP_IMAGE_ERR_SEGMENT);
+    }
+}
+
+static void check_10_mapping(void **state)
+{
+    (void)state;
+    assert_check(patched(24, 4, 0x3C000024), 32, ESP_IMAGE_ERR_SEGMENT, ESP_IMAGE_ERR_SEGMENT);
+    assert_check(patched(24, 4, 0x3C7F0020), 400, ESP_IMAGE_OK, ESP_IMAGE_OK);
+    assert_check(patched(24, 4, 0x3C800024), 400, ESP_IMAGE_OK, ESP_IMAGE_OK); // nothing is there
+    check_t c = patched(288, 4, 0x42000000);
+    assert_check(c, 296, ESP_IMAGE_ERR_SEGMENT, ESP_IMAGE_ERR_SEGMENT);
+    c.value = 0x42000128; // right, and the entry address elsewhere
+    assert_check(c, 296, ESP_IMAGE_ERR_ENTRY, ESP_IMAGE_OK);
+}
+
+static void check_11_room_for_the_descriptor(void **state)
+{
+    (void)state;
+    check_t c = check_of();
+    c.spec.segment[0].len = 252;
+    assert_check(c, 32, ESP_IMAGE_ERR_DESC, ESP_IMAGE_OK);
+}
+
+static void check_12_end_of_the_address_space(void **state)
+{
+    (void)state;
+    check_t c = check_of();
+    c.spec.segments = 3;
+    c.spec.segment[2] = (esp_image_segment_t){ 0xFFFFFFFC, 8 };
+    assert_check(c, 368, ESP_IMAGE_ERR_SEGMENT, ESP_IMAGE_OK);
+}
+
+static void check_13_overlap(void **state)
+{
+    (void)state;
+    check_t c = check_of();
+    c.spec.segments = 3;
+    c.spec.segment[2] = (esp_image_segment_t){ 0x4038003C, 8 };
+    assert_check(c, 368, ESP_IMAGE_ERR_SEGMENT, ESP_IMAGE_OK);
+}
+
+static void check_14_entry(void **state)
+{
+    (void)state;
+    assert_check(patched(4, 4, 0x40380040), 296, ESP_IMAGE_ERR_ENTRY, ESP_IMAGE_OK);
+    assert_check(patched(4, 4, 0x3C000020), 296, ESP_IMAGE_ERR_ENTRY, ESP_IMAGE_OK); // data
+}
+
+static check_t c6_check(void)
+{
+    check_t c = check_of();
+    c.cfg.chip_id = c.spec.chip_id = 13;
+    c.spec.entry = 0x40800010;
+    c.spec.segment[0] = (esp_image_segment_t){ 0x42008020, 256 }; // right for pages of 32 KB
+    c.spec.segment[1] = (esp_image_segment_t){ 0x40800000, 64 };
+    c.spec.page_log2 = 15;
+    return c;
+}
+
+static void check_15_descriptor(void **state)
+{
+    (void)state;
+    assert_check(patched(32, 4, 0xABCD5433), 288, ESP_IMAGE_ERR_DESC, ESP_IMAGE_OK);
+    check_t c = c6_check();
+    assert_check(c, 400, ESP_IMAGE_OK, ESP_IMAGE_OK);
+    c.at = 32;
+    c.bytes = 1;
+    assert_check(c, 288, ESP_IMAGE_ERR_DESC, ESP_IMAGE_ERR_DESC); // ESP-IDF needs its page size
+}
+
+static void check_16_efuse_revision(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t at, value;
+        bool right;
+    } cases[] = {
+        { 208, 100, true }, { 208, 101, false }, { 208, 0, true }, { 208, 0xFFFF, true },
+        { 210, 100, true }, { 210, 99, false },  { 210, 0, true }, { 210, 0xFFFF, true }
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const check_t c = patched(cases[i].at, 2, cases[i].value);
+        const esp_image_err_t want = cases[i].right ? ESP_IMAGE_OK : ESP_IMAGE_ERR_CHIP_REV;
+        assert_check(c, cases[i].right ? 400 : 288, want, want);
+    }
+}
+
+static void check_17_page_size(void **state)
+{
+    (void)state;
+    check_t c = c6_check();
+    c.spec.page_log2 = 17;
+    assert_check(c, 288, ESP_IMAGE_ERR_DESC, ESP_IMAGE_ERR_DESC);
+    c.spec.page_log2 = 12;
+    assert_check(c, 288, ESP_IMAGE_ERR_DESC, ESP_IMAGE_ERR_DESC);
+    assert_check(patched(212, 1, 12), 400, ESP_IMAGE_OK, ESP_IMAGE_OK); // a C3 has one size only
+}
+
+static void check_18_mapping_by_the_descriptors_page_size(void **state)
+{
+    (void)state;
+    check_t c = c6_check();
+    c.spec.page_log2 = 16;
+    assert_check(c, 288, ESP_IMAGE_ERR_SEGMENT, ESP_IMAGE_ERR_SEGMENT);
+    c.spec.page_log2 = 15;
+    c.spec.segment[1].load = 0x42008000; // known by now, so at once
+    assert_check(c, 296, ESP_IMAGE_ERR_SEGMENT, ESP_IMAGE_ERR_SEGMENT);
+}
+
+static void check_19_checksum(void **state)
+{
+    (void)state;
+    check_t c = check_of();
+    c.flip = 367;
+    assert_check(c, 368, ESP_IMAGE_ERR_CHECKSUM, ESP_IMAGE_ERR_CHECKSUM);
+    c.flip = 300; // its data
+    assert_check(c, 368, ESP_IMAGE_ERR_CHECKSUM, ESP_IMAGE_ERR_CHECKSUM);
+}
+
+static void check_20_digest(void **state)
+{
+    (void)state;
+    static const uint32_t bytes[] = { 2, 8, 14, 19, 364, 368, 399 }; // no other check looks there
+    for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++) {
+        check_t c = check_of();
+        c.flip = bytes[i];
+        assert_check(c, 400, ESP_IMAGE_ERR_DIGEST, ESP_IMAGE_ERR_DIGEST);
+    }
+}
+
+static void check_21_end(void **state)
+{
+    (void)state;
+    check_t c = check_of();
+    for (c.len = 1; c.len < 400; c.len++)
+        assert_check(c, c.len, ESP_IMAGE_ERR_TRUNCATED, ESP_IMAGE_ERR_TRUNCATED);
+}
+
+static void check_22_end_before_the_descriptor(void **state)
+{
+    (void)state;
+    static uint8_t image[IMAGE_BUILD_CAP];
+    image_spec_t spec = image_spec();
+    esp_image_cfg_t cfg = EQUAL;
+    cfg.chip_id = spec.chip_id = 13;
+    spec.segments = 1;
+    spec.segment[0] = (esp_image_segment_t){ 0x40800000, 4 };
+    const size_t len = image_build(&spec, image);
+    esp_image_t im;
+    assert_int_equal(byte_by_byte(&im, &cfg, image, len), ESP_IMAGE_ERR_DESC);
+    assert_int_equal(im.pos, 80);
+    spec.chip_id = cfg.chip_id = 5; // nobody needs it there
+    assert_int_equal(byte_by_byte(&im, &cfg, image, image_build(&spec, image)), ESP_IMAGE_OK);
+}
+
+/// Faults that one byte decides about, taken away one by one.
+static void of_several_faults_the_first_in_the_list_is_reported(void **state)
+{
+    (void)state;
+    static uint8_t image[IMAGE_BUILD_CAP];
+    static const struct {
+        uint32_t at, value;
+        esp_image_err_t err; // while it and the ones below are there
+    } faults[] = {
+        { 210, 99, ESP_IMAGE_ERR_CHIP_REV }, { 32, 0, ESP_IMAGE_ERR_DESC },
+        { 28, 252, ESP_IMAGE_ERR_DESC },     { 24, 0x24, ESP_IMAGE_ERR_SEGMENT },
+        { 28, 253, ESP_IMAGE_ERR_SEGMENT },  { 23, 0, ESP_IMAGE_ERR_NO_DIGEST },
+        { 1, 0, ESP_IMAGE_ERR_SEGMENTS },    { 1, 17, ESP_IMAGE_ERR_SEGMENTS },
+        { 15, 4, ESP_IMAGE_ERR_CHIP_REV },   { 12, 9, ESP_IMAGE_ERR_CHIP },
+        { 0, 0, ESP_IMAGE_ERR_MAGIC },
+    };
+    const image_spec_t spec = image_spec();
+    const size_t len = image_build(&spec, image);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        image[faults[i].at] = (uint8_t)faults[i].value;
+        assert_int_equal(verdict(&STRICT, image, len), faults[i].err);
+    }
+}
+
 // --- Size ---
 
 static void a_slot_of_exactly_the_images_length_is_enough(void **state)
@@ -710,6 +1089,32 @@ int main(void)
         cmocka_unit_test(the_verdict_on_chip_and_descriptor_comes_with_the_first_288_bytes),
         cmocka_unit_test(revisions_and_chips_can_be_left_open),
         cmocka_unit_test(the_efuse_revision_does_not_matter_on_an_esp32),
+        cmocka_unit_test(a_first_segment_without_data_has_no_efuse_revisions),
+        cmocka_unit_test(a_short_image_on_flash_is_read_as_far_as_esp_idf_looks),
+        cmocka_unit_test(check_0_the_image_the_others_differ_from_is_right),
+        cmocka_unit_test(check_1_slot),
+        cmocka_unit_test(check_2_magic),
+        cmocka_unit_test(check_3_chip),
+        cmocka_unit_test(check_4_chip_revision),
+        cmocka_unit_test(check_5_number_of_segments),
+        cmocka_unit_test(check_6_no_segments),
+        cmocka_unit_test(check_7_digest_appended),
+        cmocka_unit_test(check_8_size),
+        cmocka_unit_test(check_9_segment_length),
+        cmocka_unit_test(check_10_mapping),
+        cmocka_unit_test(check_11_room_for_the_descriptor),
+        cmocka_unit_test(check_12_end_of_the_address_space),
+        cmocka_unit_test(check_13_overlap),
+        cmocka_unit_test(check_14_entry),
+        cmocka_unit_test(check_15_descriptor),
+        cmocka_unit_test(check_16_efuse_revision),
+        cmocka_unit_test(check_17_page_size),
+        cmocka_unit_test(check_18_mapping_by_the_descriptors_page_size),
+        cmocka_unit_test(check_19_checksum),
+        cmocka_unit_test(check_20_digest),
+        cmocka_unit_test(check_21_end),
+        cmocka_unit_test(check_22_end_before_the_descriptor),
+        cmocka_unit_test(of_several_faults_the_first_in_the_list_is_reported),
         cmocka_unit_test(a_slot_of_exactly_the_images_length_is_enough),
         cmocka_unit_test(a_slot_too_small_is_noticed_with_the_first_header_that_shows_it),
         cmocka_unit_test(bytes_behind_the_image_count_against_the_slot_only),

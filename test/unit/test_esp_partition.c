@@ -312,6 +312,27 @@ static void slots_touch_nothing_else_that_matters(void **state)
     }
 }
 
+static void otadata_touches_nothing_else_that_matters(void **state)
+{
+    (void)state;
+    static const struct {
+        row_t otadata, factory;
+        esp_partition_err_t err;
+    } cases[] = {
+        { OTADATA, { 0, 0, 0x11000, 0x1000 }, ESP_PARTITION_OK },
+        { OTADATA, { 0, 0, 0x10000, 0x1000 }, ESP_PARTITION_ERR_SLOTS },
+        { OTADATA, { 0, 0, 0xE000, 0x1800 }, ESP_PARTITION_ERR_SLOTS }, // erased by the sector
+        { OTADATA, { 0, 0, 0x10000, 0 }, ESP_PARTITION_OK },            // there is none
+        { { 1, 0, 0x7000, 0x2000 }, { 0, 0, 0, 0 }, ESP_PARTITION_ERR_SLOTS }, // over the table
+        { { 1, 0, 0x6000, 0x2000 }, { 0, 0, 0, 0 }, ESP_PARTITION_OK },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const row_t row[] = { cases[i].otadata, cases[i].factory, SLOT(0, 0x20000, 0x10000),
+                              SLOT(1, 0x30000, 0x10000) };
+        assert_int_equal(layout_of(row, 4), cases[i].err);
+    }
+}
+
 static void the_last_of_several_entries_of_one_kind_wins(void **state)
 {
     (void)state;
@@ -395,6 +416,7 @@ int main(void)
         cmocka_unit_test(an_updater_needs_otadata_and_two_slots),
         cmocka_unit_test(slots_follow_each_other_without_a_gap_in_any_order),
         cmocka_unit_test(slots_touch_nothing_else_that_matters),
+        cmocka_unit_test(otadata_touches_nothing_else_that_matters),
         cmocka_unit_test(the_last_of_several_entries_of_one_kind_wins),
         cmocka_unit_test(a_failing_flash_never_passes_a_table),
         cmocka_unit_test(a_failing_hash_library_never_passes_a_table),

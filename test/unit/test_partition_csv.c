@@ -494,6 +494,120 @@ static void a_binary_table_is_checked_as_the_generator_and_the_bootloader_do(voi
     assert_string_equal(error, "entry 1: 'a' ends at 0xa000, the flash at 0x1000");
 }
 
+static void numbers_out_of_their_range_are_refused(void **state)
+{
+    (void)state;
+    assert_error("a,data,64,,0xFFFFFFFFFFM\n",
+                 "line 1: the size must be 0 or more, and below 4 GB"); // cut, not wrapped
+    assert_error("a,-1,64,,4K\n", "line 1: the type must be 0 to 255");
+    assert_error("a,data,-1,,4K\n", "line 1: the subtype must be 0 to 255");
+    assert_error("a,300,foo,,4K\n",
+                 "line 1: subtype 'foo' is not a number: write it as in 65536, 0x10000 or 64K");
+    assert_error("a,-1,foo,,4K\n",
+                 "line 1: subtype 'foo' is not a number: write it as in 65536, 0x10000 or 64K");
+    assert_error("a,0x40,foo,,4K\n",
+                 "line 1: subtype 'foo' is not a number: write it as in 65536, 0x10000 or 64K");
+    assert_error("a,data,64,-4K,4K\n",
+                 "line 1: offset 0xfffffffffffff000 overlaps the partition table, which ends at "
+                 "0x9000: use that or more, or leave it empty");
+}
+
+static void what_the_system_writes_cannot_be_readonly(void **state)
+{
+    (void)state;
+    assert_error("c,data,coredump,,64K,readonly\n",
+                 "line 1: 'c' is written by the system and cannot be readonly");
+    assert_error("o,data,ota,,8K,readonly\n",
+                 "line 1: 'o' is written by the system and cannot be readonly");
+    assert_true(parse("s,data,spiffs,,64K,readonly\n"));
+}
+
+static void rows_of_the_bootloader_and_the_table_may_follow_those_behind_them(void **state)
+{
+    (void)state;
+    const uint32_t at = 0x2000;
+    static const char csv[] = "n,data,nvs,,24K\nt,partition_table,ota,,\nb,bootloader,primary,,\n";
+    assert_true(parse_with((partition_csv_cfg_t){ .bootloader_at = &at }, csv, sizeof csv - 1));
+    assert_int_equal(load_le32(table + 36), 0xF000); // a second table is placed like any other
+    assert_int_equal(load_le32(table + 40), 0x1000);
+    assert_int_equal(load_le32(table + 68), 0x2000);
+    assert_error(
+        "b,bootloader,ota,,\n",
+        "line 1: a bootloader in the table needs its offset in flash, which was not given");
+}
+
+static void a_name_of_a_variable_ends_where_its_characters_end(void **state)
+{
+    (void)state;
+    static const char *const ends[] = { "/", ":", "@", "[", "^", "`", "{", "\x7F" };
+    setenv("CSV_test_9", "x", 1);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        char row[64];
+        snprintf(row, sizeof row, "a$CSV_test_9%s,data,64,,4K\n", ends[i]);
+        assert_true(parse(row));
+        assert_int_equal(table[13], 'x');
+        assert_int_equal(table[14], (uint8_t)ends[i][0]);
+    }
+    unsetenv("CSV_test_9");
+    char text[600] = "a";
+    memset(text + 1, '$', 1);
+    memset(text + 2, 'L', 300); // too long to be one
+    snprintf(text + 302, 32, ",data,64,,4K\n");
+    assert_true(parse(text));
+    assert_true(parse("$1,data,64,,4K\n")); // not a name, so it stays
+    assert_true(parse("a,data,64,,4K,,$"));
+}
+
+static void an_error_stays_text_wherever_it_is_cut(void **state)
+{
+    (void)state;
+    static const char csv[] = "a,\xC3\xBC\xC3\xBC\x7F,64,,4K\n";
+    const partition_csv_cfg_t cfg = { .crypto = vector_crypto() };
+    assert_error(csv,
+                 "line 1: type '\xC3\xBC\xC3\xBC?' is not known: write app, data, bootloader, "
+                 "partition_table or a number");
+    for (size_t cap = 0; cap < 30; cap++) {
+        char cut[30] = "untouched";
+        assert_false(partition_csv_parse(&cfg, csv, sizeof csv - 1, table, cut, cap));
+        if (cap == 0) assert_string_equal(cut, "untouched");
+        for (size_t i = 0; i + 1 < cap; i++)
+            assert_true(cut[i] == error[i] || cut[i] == '?'); // half a character
+    }
+}
+
+static unsigned hash_calls_left;
+
+static bool failing_start(void *ctx, crypto_hash_t alg)
+{
+    return hash_calls_left-- > 0 && vector_crypto()->start(ctx, alg);
+}
+
+static bool failing_update(void *ctx, const void *p, size_t len)
+{
+    return hash_calls_left-- > 0 && vector_crypto()->update(ctx, p, len);
+}
+
+static bool failing_finish(void *ctx, uint8_t *digest)
+{
+    return hash_calls_left-- > 0 && vector_crypto()->finish(ctx, digest);
+}
+
+static void a_failing_hash_library_gives_no_table(void **state)
+{
+    (void)state;
+    const crypto_t failing = { vector_crypto()->ctx, failing_start, failing_update,
+                               failing_finish };
+    const partition_csv_cfg_t cfg = { .crypto = &failing };
+    static const char csv[] = "a,data,64,,4K\n";
+    for (unsigned calls = 0; calls < 3; calls++) {
+        hash_calls_left = calls;
+        assert_false(partition_csv_parse(&cfg, csv, sizeof csv - 1, table, error, sizeof error));
+        assert_string_equal(error, "the hash library failed");
+    }
+    hash_calls_left = 3;
+    assert_true(partition_csv_parse(&cfg, csv, sizeof csv - 1, table, error, sizeof error));
+}
+
 static void what_it_writes_is_a_table_to_the_device(void **state)
 {
     (void)state;
@@ -530,6 +644,12 @@ int main(void)
         cmocka_unit_test(bootloaders_of_every_kind_get_their_place),
         cmocka_unit_test(a_binary_table_is_kept_as_it_is),
         cmocka_unit_test(a_binary_table_is_checked_as_the_generator_and_the_bootloader_do),
+        cmocka_unit_test(numbers_out_of_their_range_are_refused),
+        cmocka_unit_test(what_the_system_writes_cannot_be_readonly),
+        cmocka_unit_test(rows_of_the_bootloader_and_the_table_may_follow_those_behind_them),
+        cmocka_unit_test(a_name_of_a_variable_ends_where_its_characters_end),
+        cmocka_unit_test(an_error_stays_text_wherever_it_is_cut),
+        cmocka_unit_test(a_failing_hash_library_gives_no_table),
         cmocka_unit_test(what_it_writes_is_a_table_to_the_device),
     };
     return cmocka_run_group_tests_name("partition_csv", tests, NULL, NULL);
