@@ -105,11 +105,21 @@ void ota_init(ota_t *o, const ota_cfg_t *cfg)
 
 // --- Taking data ---
 
+static bool rules(const ota_select_t *sel, int slot)
+{
+    return sel->active >= 0 && (int)sel->record[sel->active].slot == slot;
+}
+
+/// What runs has still to be confirmed. A slot without a record while there are others, too: its own
+/// was lost when it was rejected, or it runs for once.
 static bool is_unconfirmed(const ota_select_t *sel, int running)
 {
-    if (sel->active < 0) return false;
-    const ota_record_t *r = &sel->record[sel->active];
-    return (int)r->slot == running && ota_select_on_trial(r);
+    const ota_record_t *about = NULL;
+    for (int i = 0; i < 2; i++) {
+        const ota_record_t *r = &sel->record[i];
+        if (r->valid && (int)r->slot == running && (!about || r->seq > about->seq)) about = r;
+    }
+    return about ? ota_select_on_trial(about) : running >= 0 && sel->newest >= 0;
 }
 
 /// Of the slot after the running one, with everything forgotten.
@@ -373,7 +383,9 @@ int ota_confirm(const ota_cfg_t *cfg)
     ota_select_t sel;
     int err = ota_select_read(cfg->flash, cfg->layout, &sel);
     if (err || !is_unconfirmed(&sel, cfg->running)) return err;
-    err = ota_select_confirm(cfg->flash, cfg->layout);
+    err = rules(&sel, cfg->running)
+              ? ota_select_confirm(cfg->flash, cfg->layout)
+              : ota_select_overrule(cfg->flash, cfg->layout, (unsigned)cfg->running);
     return (err || !cfg->counter) ? err : raise_counter(cfg);
 }
 
@@ -381,6 +393,6 @@ int ota_reject(const ota_cfg_t *cfg)
 {
     ota_select_t sel;
     const int err = ota_select_read(cfg->flash, cfg->layout, &sel);
-    if (err || !is_unconfirmed(&sel, cfg->running)) return err;
+    if (err || !rules(&sel, cfg->running) || !is_unconfirmed(&sel, cfg->running)) return err;
     return ota_select_reject(cfg->flash, cfg->layout, OTA_STATE_INVALID);
 }

@@ -140,26 +140,31 @@ def record_bytes(seq, state):
     return raw + struct.pack("<L", zlib.crc32(raw[:4], 0xFFFFFFFF))
 
 
+def wiped_sector():
+    """One without a record, as our bootloader leaves it."""
+    return (b"\xFF" * 160 + bytes(4) + b"is all blank").ljust(SECTOR, b"\xFF")
+
+
 def decode_record(sector, slots):
     """The record in a sector of otadata; None: it is blank. Anything else in it is a ValueError."""
-    if sector == b"\xFF" * SECTOR:
+    if sector in (b"\xFF" * SECTOR, wiped_sector()):
         return None
     seq, label, state, crc = struct.unpack_from("<L20sLL", sector)
-    marks = [sector[at:at + 16] for at in range(32, 240, 16)]  # ours, as docs/FORMAT.md says
+    marks = [sector[at:at + 16] for at in range(32, 176, 16)]  # ours, as docs/FORMAT.md says
     blank = b"\xFF" * 16
     starts = marks.count(bytes(16))
     confirmed = sector[:4] + b"is confirmed"
-    complete = sector[:4] + b"is all there"
+    complete = sector[:4] + bytes([~state & 0xFF]) + b"is complete"
     if crc != zlib.crc32(sector[:4], 0xFFFFFFFF):
         raise ValueError(f"sequence {seq} with CRC {crc:08x}")
     if (marks[:3] != [bytes(16)] * starts + [blank] * (3 - starts) or marks[3] not in (confirmed, blank) or
-            marks[4:6] != [blank] * 2 or marks[6] not in (complete, blank)):
+            marks[4:7] != [blank] * 3 or marks[7] not in (complete, blank) or marks[8] != blank):
         raise ValueError("marks that are neither set nor blank")
     if label != b"\xFF" * 20:
         raise ValueError("bytes where a record has none")
-    if sector[144:] != b"\xFF" * (SECTOR - 144):
+    if sector[176:] != b"\xFF" * (SECTOR - 176):
         raise ValueError("bytes behind the record")
-    return Record(seq, STATES[state], (seq - 1) % slots, starts, marks[3] == confirmed, marks[6] == complete)
+    return Record(seq, STATES[state], (seq - 1) % slots, starts, marks[3] == confirmed, marks[7] == complete)
 
 
 def ruling_record(raw, slots):

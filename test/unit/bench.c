@@ -80,7 +80,8 @@ static void put_mark(bench_t *b, int sector, uint32_t at, const char *text, uint
 void bench_record(bench_t *b, int sector, uint32_t seq, uint32_t state)
 {
     bench_esp_record(b, sector, seq, state);
-    put_mark(b, sector, BENCH_COMPLETE, "....is all there", seq);
+    put_mark(b, sector, BENCH_COMPLETE, "....?is complete", seq);
+    bench_otadata(b, sector)[BENCH_COMPLETE + 4] = (uint8_t)~state;
 }
 
 void bench_confirm(bench_t *b, int sector, uint32_t seq)

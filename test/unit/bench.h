@@ -15,11 +15,10 @@
 #include "ota_boot.h"
 
 enum { // where ota_select has its marks in a sector
-    BENCH_REPLACED = 32,
-    BENCH_STARTS = 96,
-    BENCH_CONFIRMED = 144,
-    BENCH_COMPLETE = 208,
-    BENCH_WIPED = 224,
+    BENCH_STARTS = 32,
+    BENCH_CONFIRMED = 80,
+    BENCH_COMPLETE = 144,
+    BENCH_WIPED = 160,
 };
 
 enum {

@@ -432,13 +432,13 @@ static void a_record_with_a_torn_mark_of_completion_is_written_anew(void **state
 static void torn_records_are_erased_before_they_change_their_mind(void **state)
 {
     (void)state;
-    for (int at = 0; at < 224; at += 7) {
+    for (int at = 0; at < BENCH_WIPED; at += 7) {
         bench_record(&bench, 0, 1, OTA_STATE_VALID);
         memset(bench_otadata(&bench, 1), 0xFF, BENCH_SECTOR);
         bench_otadata(&bench, 1)[at] = 0xEF;
         assert_int_equal(bench_boot(&bench), 0);
-        assert_int_equal(nor_changes(&bench.nor), 1);
-        assert_true(flash_is_blank(bench_otadata(&bench, 1), BENCH_SECTOR));
+        assert_int_equal(nor_changes(&bench.nor), 2); // the erase, and a mark that it was completed
+        assert_true(flash_is_blank(bench_otadata(&bench, 1), BENCH_WIPED));
         assert_settled(0);
     }
     memset(bench_otadata(&bench, 0), 0, 2 * BENCH_SECTOR);
@@ -447,7 +447,7 @@ static void torn_records_are_erased_before_they_change_their_mind(void **state)
     assert_settled(0);
 }
 
-// Whatever the other record says: it may be what an earlier attempt at this has left.
+// Unless the other record was written for it, to its end.
 static void a_confirmation_is_completed_at_the_next_start(void **state)
 {
     (void)state;
@@ -455,10 +455,12 @@ static void a_confirmation_is_completed_at_the_next_start(void **state)
         uint32_t seq, state; // of the other record; 0: blank
         const char *records;
     } OTHERS[] = {
-        { 0, 0, "4:VALID -" },
-        { 1, OTA_STATE_VALID, "4:VALID -" },
-        { 4, OTA_STATE_VALID, "6:VALID -" },
-        { 1, OTA_STATE_ABORTED, "4:VALID -" },
+        { 0, 0, "6:VALID -" },
+        { 1, OTA_STATE_VALID, "6:VALID -" },
+        { 1, OTA_STATE_ABORTED, "6:VALID -" },
+        { 4, OTA_STATE_INVALID, "6:VALID -" },
+        { 4, OTA_STATE_VALID, "4:VALID -" },
+        { 6, OTA_STATE_VALID, "6:VALID -" },
     };
     for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++)
         for (uint32_t trial = OTA_STATE_NEW; trial <= OTA_STATE_PENDING; trial++) {
@@ -473,15 +475,52 @@ static void a_confirmation_is_completed_at_the_next_start(void **state)
         }
 }
 
-static void a_confirmation_of_another_record_is_none(void **state)
+static void a_valid_record_is_not_trusted_while_the_confirmed_one_is_there(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        bench_record(&bench, 0, 4, OTA_STATE_VALID);
+        bench_record(&bench, 1, 2, OTA_STATE_NEW);
+        bench_confirm(&bench, 1, 2);
+        if (kind == 0) { // it may end with its seq
+            bench_esp_record(&bench, 0, 4, OTA_STATE_VALID);
+        } else { // it belongs to the first mark, and there is a second one
+            memcpy(bench_otadata(&bench, 1) + BENCH_CONFIRMED + FLASH_UNIT,
+                   bench_otadata(&bench, 1) + BENCH_CONFIRMED, FLASH_UNIT);
+        }
+        assert_int_equal(bench_boot(&bench), 1);
+        assert_string_equal(bench_records(&bench), kind ? "8:VALID -" : "6:VALID -");
+        assert_settled(1);
+    }
+}
+
+// Bits that programming the marks leaves alone.
+static void a_record_with_strange_marks_was_being_erased(void **state)
+{
+    (void)state;
+    for (int place = 0; place < 4; place++) {
+        bench_record(&bench, 0, 1, OTA_STATE_VALID);
+        bench_record(&bench, 1, 2, OTA_STATE_NEW);
+        bench_otadata(&bench, 1)[BENCH_CONFIRMED + place * FLASH_UNIT + 9] = 0;
+        assert_int_equal(bench_boot(&bench), 0);
+        assert_string_equal(bench_records(&bench), "1:VALID -");
+    }
+}
+
+// A torn erase makes INVALID of VALID; the mark of completion knows better.
+static void a_rejection_that_nobody_wrote_does_not_count(void **state)
 {
     (void)state;
     bench_record(&bench, 0, 1, OTA_STATE_VALID);
-    bench_record(&bench, 1, 2, OTA_STATE_NEW);
-    bench_confirm(&bench, 1, 4);
+    bench_record(&bench, 1, 2, OTA_STATE_VALID);
+    bench_otadata(&bench, 0)[24] |= OTA_STATE_INVALID;
     assert_int_equal(bench_boot(&bench), 1);
-    assert_true(bench.boot.on_trial);
-    assert_int_equal(bench_boot(&bench), 0);
+    assert_string_equal(bench_records(&bench), "- 2:VALID");
+    bench_record(&bench, 0, 4, OTA_STATE_INVALID); // complete, but the one about it is confirmed
+    bench_record(&bench, 1, 2, OTA_STATE_NEW);
+    bench_confirm(&bench, 1, 2);
+    assert_int_equal(bench_boot(&bench), 1);
+    assert_false(bench.boot.on_trial);
 }
 
 // The newer image was never confirmed; its failure must not undo the confirmation before it.
@@ -662,7 +701,9 @@ int main(void)
         TWO_SLOTS(a_record_with_a_torn_mark_of_completion_is_written_anew),
         TWO_SLOTS(torn_records_are_erased_before_they_change_their_mind),
         TWO_SLOTS(a_confirmation_is_completed_at_the_next_start),
-        TWO_SLOTS(a_confirmation_of_another_record_is_none),
+        TWO_SLOTS(a_valid_record_is_not_trusted_while_the_confirmed_one_is_there),
+        TWO_SLOTS(a_record_with_strange_marks_was_being_erased),
+        TWO_SLOTS(a_rejection_that_nobody_wrote_does_not_count),
         TWO_SLOTS(an_unfinished_confirmation_outlives_the_trial_after_it),
         TWO_SLOTS(a_hash_library_that_fails_makes_no_image_right),
         TWO_SLOTS(a_right_image_starts_after_every_cut_of_a_start),

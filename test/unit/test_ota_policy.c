@@ -233,7 +233,7 @@ static void a_flash_that_fails_while_the_counter_is_raised_is_reported(void **st
         const int err = ota_confirm(&bench.cfg);
         if (!bench.nor.fired) break;
         assert_true(err == NOR_ERROR || efuse.value == 5); // the mark of completion can wait
-        assert_int_equal(bench_boot(&bench), (n > 6) ? 1 : 0);
+        assert_int_equal(bench_boot(&bench), (n > 9) ? 1 : 0);
         bench_record(&bench, 0, 1, OTA_STATE_VALID);
         memset(bench_otadata(&bench, 1), 0xFF, BENCH_SECTOR);
     }
@@ -319,11 +319,21 @@ static void a_confirmation_that_was_cut_off_can_be_repeated_in_the_next_start(vo
     }
 }
 
-static void a_confirmation_needs_a_place_for_its_mark(void **state)
+static void a_confirmation_that_finds_no_place_for_its_mark_does_without(void **state)
 {
     (void)state;
     bench_record(&bench, 0, 1, OTA_STATE_NEW);
-    memset(bench_otadata(&bench, 0) + BENCH_CONFIRMED, 0, 64);
+    for (int place = 0; place < 4; place++)
+        bench_otadata(&bench, 0)[BENCH_CONFIRMED + place * FLASH_UNIT] = 1; // torn
+    assert_int_equal(ota_confirm(&bench.cfg), 0);
+    assert_int_equal(bench_boot(&bench), 0);
+    assert_false(bench.boot.on_trial);
+}
+
+static void a_confirmation_says_when_no_number_is_left(void **state)
+{
+    (void)state;
+    bench_record(&bench, 0, 0xFFFFFFFD, OTA_STATE_NEW);
     assert_int_equal(ota_confirm(&bench.cfg), OTA_SELECT_EXHAUSTED);
 }
 
@@ -347,7 +357,8 @@ int main(void)
         ON_A_BENCH(a_new_image_has_as_many_starts_as_configured),
         ON_A_BENCH(it_can_confirm_itself_in_the_last_of_them),
         ON_A_BENCH(a_confirmation_that_was_cut_off_can_be_repeated_in_the_next_start),
-        ON_A_BENCH(a_confirmation_needs_a_place_for_its_mark),
+        ON_A_BENCH(a_confirmation_that_finds_no_place_for_its_mark_does_without),
+        ON_A_BENCH(a_confirmation_says_when_no_number_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
