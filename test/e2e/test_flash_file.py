@@ -67,7 +67,7 @@ class FlashFile(harness.TestCase):
         self.assert_boots(device, "factory", V123_APP)
         device.wait_for("^listening")
         with self.subTest("after the first start"):
-            self.assert_flash(path, partitions, {"factory": old, "otadata": b""})
+            self.assert_flash(path, partitions, {"factory": old, "otadata": 2 * esp.wiped_sector()})
             self.assert_info_agrees(path, "factory", V123_APP)
         with self.subTest("after an update"):
             self.assert_updates(device, "ota_0", V130_APP, V130, "--protocol", "plain")
