@@ -16,7 +16,7 @@ static uint32_t place(int slot) { return (uint32_t)(slot + 1) * BENCH_SLOT_STEP 
 void bench_open(bench_t *b, unsigned slots, bool factory)
 {
     memset(b, 0, sizeof *b);
-    nor_open(&b->nor, place((int)slots), BENCH_SECTOR);
+    sim_flash_open(&b->nor, place((int)slots), BENCH_SECTOR);
     uint64_t chance = 1;
     for (uint32_t i = 0; i < b->nor.flash.size; i++)
         b->nor.mem[i] = (uint8_t)vector_random(&chance, 256);
@@ -37,7 +37,11 @@ void bench_open(bench_t *b, unsigned slots, bool factory)
     bench_wipe(b);
 }
 
-void bench_close(bench_t *b) { nor_close(&b->nor); }
+void bench_close(bench_t *b)
+{
+    assert_string_equal(b->nor.flaw, "");
+    sim_flash_close(&b->nor);
+}
 
 uint8_t *bench_otadata(const bench_t *b, int sector)
 {
@@ -51,6 +55,7 @@ void bench_put(bench_t *b, int slot, const void *image, size_t len)
     assert_true(len <= BENCH_SLOT);
     memset(bench_slot(b, slot), 0xFF, BENCH_SLOT);
     if (len) memcpy(bench_slot(b, slot), image, len);
+    sim_flash_touch(&b->nor, place(slot), BENCH_SLOT);
 }
 
 /// Bit by bit and apart from src/crc32.c, so that both must be wrong to agree on a mistake.
@@ -66,6 +71,7 @@ void bench_esp_record(bench_t *b, int sector, uint32_t seq, uint32_t state)
 {
     uint8_t *p = bench_otadata(b, sector);
     memset(p, 0xFF, BENCH_SECTOR);
+    sim_flash_touch(&b->nor, BENCH_OTADATA + (uint32_t)sector * BENCH_SECTOR, BENCH_SECTOR);
     store_le32(p, seq);
     store_le32(p + 24, state);
     store_le32(p + 28, crc_of_seq(seq));
@@ -92,13 +98,14 @@ void bench_confirm(bench_t *b, int sector, uint32_t seq)
 void bench_wipe(bench_t *b)
 {
     memset(bench_otadata(b, 0), 0xFF, 2 * BENCH_SECTOR);
+    sim_flash_touch(&b->nor, BENCH_OTADATA, 2 * BENCH_SECTOR);
     for (int i = 0; i < 2; i++)
         put_mark(b, i, BENCH_WIPED, "....is all blank", 0);
 }
 
 int bench_boot(bench_t *b)
 {
-    nor_power_on(&b->nor);
+    sim_flash_power_on(&b->nor);
     ota_boot_choose(&b->boot, &b->cfg);
     b->cfg.running = b->boot.slot;
     return b->boot.slot;

@@ -10,9 +10,9 @@
 #ifndef BENCH_H
 #define BENCH_H
 
-#include "nor.h"
 #include "ota.h"
 #include "ota_boot.h"
+#include "sim_flash.h"
 
 enum { // where ota_select has its marks in a sector
     BENCH_STARTS = 32,
@@ -30,7 +30,7 @@ enum {
 
 /// Not to be copied: `cfg` points into it.
 typedef struct {
-    nor_t nor;
+    sim_flash_t nor;
     esp_layout_t layout;
     ota_boot_t boot; // read: the last bench_boot()
     ota_cfg_t cfg;   // for the chip of the golden images; running: what that started

@@ -122,7 +122,7 @@ static bench_t *set_up(const case_t *c)
     }
     for (int i = 0; i < 2; i++)
         put_record(b, i, &c->record[i]);
-    nor_power_on(&b->nor);
+    sim_flash_power_on(&b->nor);
     efuse = c->efuse;
     b->cfg.counter = (c->config == ANTI_ROLLBACK) ? &counter : NULL;
     return b;

@@ -87,7 +87,7 @@ static void deliver(void)
     confirmed = target = 0;
     boot();
     assert_int_equal(bench.cfg.running, 0);
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
 }
 
 static void step(char what)
@@ -127,7 +127,7 @@ static void lives_with_the_bootloader_of_esp_idf(void **state)
 /// Power returns: one of the two starts, and the update can be repeated.
 static void recover(const char *where)
 {
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     for (int i = 0; i < 2; i++) {
         boot();
         if (bench.cfg.running == OTA_NOTHING)
@@ -150,9 +150,9 @@ static void old_or_new_starts_wherever_the_power_is_cut(void **state)
 {
     (void)state;
     static const struct {
-        nor_effect_t effect;
+        sim_flash_effect_t effect;
         uint64_t seeds;
-    } CUTS[] = { { NOR_NOTHING, 1 }, { NOR_DONE, 1 }, { NOR_TORN, 6 } };
+    } CUTS[] = { { SIM_FLASH_NOTHING, 1 }, { SIM_FLASH_DONE, 1 }, { SIM_FLASH_TORN, 6 } };
     unsigned cuts = 0;
     for (int with = 0; with < 2; with++)
         for (unsigned n = 1;; n++) {
@@ -161,7 +161,7 @@ static void old_or_new_starts_wherever_the_power_is_cut(void **state)
                 for (uint64_t seed = 0; seed < CUTS[k].seeds; seed++) {
                     rollback = with;
                     deliver();
-                    nor_cut(&bench.nor, n, CUTS[k].effect, seed);
+                    sim_flash_cut(&bench.nor, n, CUTS[k].effect, seed);
                     size_t i = 0;
                     while (LIFE[i] && !bench.nor.fired)
                         step(LIFE[i++]);

@@ -39,7 +39,7 @@ static int open_two_slots(void **state)
     bench_put(&bench, 0, old_image, old_len);
     assert_int_equal(bench_boot(&bench), 0);
     ota_init(&ota, &bench.cfg);
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     return 0;
 }
 
@@ -65,7 +65,7 @@ static void restore(void)
 {
     memcpy(bench.nor.mem, before, bench.nor.flash.size);
     bench.cfg.running = running_before;
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
 }
 
 static uint8_t *load(const char *name, size_t *len)
@@ -81,12 +81,12 @@ static uint8_t *load(const char *name, size_t *len)
 /// that come before it.
 static ota_err_t step(void)
 {
-    const unsigned changes = nor_changes(&bench.nor);
+    const unsigned changes = sim_flash_changes(&bench.nor);
     const usec_t start = bench.nor.now;
     const bool retired = ota.retired;
     const ota_err_t err = ota_step(&ota);
     if (!retired) return err;
-    assert_true(nor_changes(&bench.nor) - changes <= 1);
+    assert_true(sim_flash_changes(&bench.nor) - changes <= 1);
     assert_true(bench.nor.now - start <= ERASE_TIME + 64 * READ_TIME);
     return err;
 }
@@ -260,7 +260,7 @@ static void nothing_is_touched_before_288_bytes_were_judged(void **state)
     for (size_t i = 0; i < 287; i++) {
         assert_int_equal(feed(new_image + i, 1, 1), OTA_OK);
         assert_false(ota_busy(&ota));
-        assert_int_equal(nor_changes(&bench.nor), 0);
+        assert_int_equal(sim_flash_changes(&bench.nor), 0);
     }
     assert_int_equal(ota_write(&ota, new_image + 287, 1), 1);
     assert_true(ota_busy(&ota));
@@ -337,7 +337,7 @@ static void refuses_images_without_touching_the_flash(void **state)
         assert_int_equal(update(image, len, 64), OTA_ERR_IMAGE);
         assert_int_equal(ota.image.err, IMAGES[i].err);
         assert_int_equal(ota.phase, OTA_FAILED);
-        assert_int_equal(nor_changes(&bench.nor), 0);
+        assert_int_equal(sim_flash_changes(&bench.nor), 0);
         // The first error is kept.
         assert_int_equal(ota_write(&ota, new_image, new_len), 0);
         assert_int_equal(ota_finish(&ota), OTA_ERR_IMAGE);
@@ -357,11 +357,11 @@ static void refuses_another_revision_of_the_chip_or_its_efuse_block(void **state
     spec.min_efuse_rev = bench.cfg.efuse_rev;
     assert_int_equal(update(built, image_build(&spec, built), 512), OTA_OK);
     bench_record(&bench, 0, 1, OTA_STATE_VALID);
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     spec.min_efuse_rev++;
     assert_int_equal(update(built, image_build(&spec, built), 512), OTA_ERR_IMAGE);
     assert_int_equal(ota.image.err, ESP_IMAGE_ERR_CHIP_REV);
-    assert_int_equal(nor_changes(&bench.nor), 0);
+    assert_int_equal(sim_flash_changes(&bench.nor), 0);
     free(built);
 }
 
@@ -492,12 +492,12 @@ static void refuses_to_begin_while_the_running_image_is_unconfirmed(void **state
     for (uint32_t unconfirmed = OTA_STATE_NEW; unconfirmed <= OTA_STATE_PENDING; unconfirmed++) {
         bench_record(&bench, 0, 1, OTA_STATE_VALID);
         bench_record(&bench, 1, 2, unconfirmed);
-        nor_power_on(&bench.nor);
+        sim_flash_power_on(&bench.nor);
         bench.cfg.running = 1;
         assert_int_equal(ota_begin(&ota, 0), OTA_ERR_UNCONFIRMED);
         assert_int_equal(ota_write(&ota, new_image, new_len), 0);
         assert_false(ota_busy(&ota));
-        assert_int_equal(nor_changes(&bench.nor), 0);
+        assert_int_equal(sim_flash_changes(&bench.nor), 0);
         assert_int_equal(ota_confirm(&bench.cfg), 0);
         assert_int_equal(ota_begin(&ota, 0), OTA_OK);
     }
@@ -512,16 +512,16 @@ static void what_runs_without_a_record_beside_another_one_is_unconfirmed(void **
     bench_record(&bench, 0, 1, OTA_STATE_VALID);
     bench_record(&bench, 1, 2, OTA_STATE_NEW);
     assert_int_equal(bench_boot(&bench), 1);
-    nor_fail(&bench.nor, 6, NOR_NOTHING, 0); // four reads, the erase
-    assert_int_equal(ota_reject(&bench.cfg), NOR_ERROR);
+    sim_flash_fail(&bench.nor, 6, SIM_FLASH_NOTHING, 0); // four reads, the erase
+    assert_int_equal(ota_reject(&bench.cfg), SIM_FLASH_ERROR);
     assert_string_equal(bench_records(&bench), "1:VALID -");
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     assert_int_equal(ota_begin(&ota, 0), OTA_ERR_UNCONFIRMED);
     assert_int_equal(ota_erase(&ota), OTA_ERR_UNCONFIRMED);
     assert_int_equal(ota_survey(&ota), OTA_ERR_UNCONFIRMED);
     assert_int_equal(ota_reject(&bench.cfg), 0); // that would be the other one's
     assert_string_equal(bench_records(&bench), "1:VALID -");
-    assert_int_equal(nor_changes(&bench.nor), 0);
+    assert_int_equal(sim_flash_changes(&bench.nor), 0);
     save();
     assert_int_equal(bench_boot(&bench), 0);
     restore();
@@ -580,7 +580,7 @@ static void finishes_nothing_that_was_not_begun(void **state)
     assert_int_equal(ota_write(&ota, new_image, 100), 0);
     assert_int_equal(ota_step(&ota), OTA_OK);
     assert_int_equal(ota_finish(&ota), OTA_ERR_INCOMPLETE);
-    assert_int_equal(nor_changes(&bench.nor), 0);
+    assert_int_equal(sim_flash_changes(&bench.nor), 0);
 }
 
 static void says_when_no_sequence_number_is_left(void **state)
@@ -617,7 +617,7 @@ static void set_up_faults(void)
 }
 
 /// Old or new runs after a restart, whole. Then an update gets through.
-static void assert_recovers(const char *what, unsigned n, nor_effect_t effect, uint64_t seed)
+static void assert_recovers(const char *what, unsigned n, sim_flash_effect_t effect, uint64_t seed)
 {
     const int slot = bench_boot(&bench);
     const char *version = bench.boot.image.version;
@@ -635,13 +635,14 @@ static void assert_recovers(const char *what, unsigned n, nor_effect_t effect, u
 static void recovers_from_an_error_of_the_flash_at_every_operation(void **state)
 {
     (void)state;
-    static const nor_effect_t EFFECTS[] = { NOR_NOTHING, NOR_TORN, NOR_DONE };
+    static const sim_flash_effect_t EFFECTS[] = { SIM_FLASH_NOTHING, SIM_FLASH_TORN,
+                                                  SIM_FLASH_DONE };
     unsigned faults = 0;
     set_up_faults();
     for (size_t i = 0; i < 3; i++)
         for (unsigned n = 1;; n++) {
             restore();
-            nor_fail(&bench.nor, n, EFFECTS[i], n);
+            sim_flash_fail(&bench.nor, n, EFFECTS[i], n);
             const ota_err_t err = update(new_image, new_len, 4095);
             if (!bench.nor.fired) {
                 assert_int_equal(err, OTA_OK);
@@ -652,9 +653,9 @@ static void recovers_from_an_error_of_the_flash_at_every_operation(void **state)
                 continue;
             }
             assert_int_equal(err, OTA_ERR_FLASH);
-            assert_int_equal(ota.flash_err, NOR_ERROR);
+            assert_int_equal(ota.flash_err, SIM_FLASH_ERROR);
             assert_int_equal(ota.phase, OTA_FAILED);
-            if (EFFECTS[i] == NOR_NOTHING) assert_int_equal(ota_step(&ota), OTA_ERR_FLASH);
+            if (EFFECTS[i] == SIM_FLASH_NOTHING) assert_int_equal(ota_step(&ota), OTA_ERR_FLASH);
             assert_recovers("error", n, EFFECTS[i], n);
             faults++;
         }
@@ -662,27 +663,28 @@ static void recovers_from_an_error_of_the_flash_at_every_operation(void **state)
     assert_true(faults >= 3 * 59);
 }
 
-static void cut_update(const uint8_t *p, size_t len, unsigned n, nor_effect_t effect, uint64_t seed)
+static void cut_update(const uint8_t *p, size_t len, unsigned n, sim_flash_effect_t effect,
+                       uint64_t seed)
 {
     restore();
-    nor_cut(&bench.nor, n, effect, seed);
+    sim_flash_cut(&bench.nor, n, effect, seed);
     const bool last = update(p, len, 4095) == OTA_OK; // the mark of completion can wait
     assert_true(bench.nor.fired);
     if (last) {
         assert_int_equal(bench_boot(&bench), 1);
         assert_int_equal(ota_confirm(&bench.cfg), 0);
     } else {
-        assert_int_equal(ota.flash_err, NOR_NO_POWER);
+        assert_int_equal(ota.flash_err, SIM_FLASH_NO_POWER);
     }
     assert_recovers("update", n, effect, seed);
 }
 
 static unsigned cut_update_all_ways(const uint8_t *p, size_t len, unsigned n)
 {
-    cut_update(p, len, n, NOR_NOTHING, 0);
-    cut_update(p, len, n, NOR_DONE, 0);
+    cut_update(p, len, n, SIM_FLASH_NOTHING, 0);
+    cut_update(p, len, n, SIM_FLASH_DONE, 0);
     for (uint64_t seed = 0; seed < 8; seed++)
-        cut_update(p, len, n, NOR_TORN, 8 * n + seed);
+        cut_update(p, len, n, SIM_FLASH_TORN, 8 * n + seed);
     return 10;
 }
 
@@ -692,7 +694,7 @@ static void recovers_from_a_cut_at_every_operation(void **state)
     unsigned cuts = 0;
     set_up_faults();
     assert_int_equal(update(new_image, new_len, 4095), OTA_OK);
-    const unsigned changes = nor_changes(&bench.nor);
+    const unsigned changes = sim_flash_changes(&bench.nor);
     assert_true(changes > 30);
     for (unsigned n = 1; n <= changes; n++)
         cuts += cut_update_all_ways(new_image, new_len, n);
@@ -715,7 +717,7 @@ static void recovers_from_a_cut_in_a_golden_update(void **state)
     memset(bench_slot(&bench, 1), 0x55, BENCH_SLOT);
     save();
     assert_int_equal(update(new_image, new_len, 4095), OTA_OK);
-    const unsigned changes = nor_changes(&bench.nor);
+    const unsigned changes = sim_flash_changes(&bench.nor);
     for (unsigned n = 1; n <= changes; n += (n < 8 || n >= changes - 5) ? 1 : 4)
         cuts += cut_update_all_ways(new_image, new_len, n);
     print_message("%u cuts\n", cuts);
@@ -734,17 +736,17 @@ static unsigned cut_decision(const char *what, decide_t *decide, unsigned expect
     assert_int_equal(bench_boot(&bench), 1);
     save();
     assert_int_equal(decide(&bench.cfg), 0);
-    const unsigned changes = nor_changes(&bench.nor) - 1; // without the mark of the start
+    const unsigned changes = sim_flash_changes(&bench.nor) - 1; // without the mark of the start
     assert_int_equal(changes, expected);
     for (unsigned n = 1; n <= changes; n++)
         for (uint64_t seed = 0; seed < 34; seed++) {
-            const nor_effect_t effect = (seed == 32)   ? NOR_NOTHING
-                                        : (seed == 33) ? NOR_DONE
-                                                       : NOR_TORN;
+            const sim_flash_effect_t effect = (seed == 32)   ? SIM_FLASH_NOTHING
+                                              : (seed == 33) ? SIM_FLASH_DONE
+                                                             : SIM_FLASH_TORN;
             restore();
-            nor_cut(&bench.nor, n, effect, seed);
+            sim_flash_cut(&bench.nor, n, effect, seed);
             const int err = decide(&bench.cfg);
-            assert_true(err == NOR_NO_POWER || (!err && n == changes));
+            assert_true(err == SIM_FLASH_NO_POWER || (!err && n == changes));
             assert_true(bench.nor.fired);
             assert_recovers(what, n, effect, seed);
             cuts++;
@@ -779,16 +781,16 @@ static void cut_confirm(unsigned slots, bool factory, int old, uint32_t old_seq)
     assert_int_equal(bench_boot(&bench), 0);
     save();
     for (unsigned n = 1; n <= 7; n++)
-        for (nor_effect_t effect = NOR_NOTHING; effect <= NOR_DONE; effect++) {
+        for (sim_flash_effect_t effect = SIM_FLASH_NOTHING; effect <= SIM_FLASH_DONE; effect++) {
             restore();
-            nor_cut(&bench.nor, n, effect, 0);
-            assert_int_equal(ota_confirm(&bench.cfg), NOR_NO_POWER);
+            sim_flash_cut(&bench.nor, n, effect, 0);
+            assert_int_equal(ota_confirm(&bench.cfg), SIM_FLASH_NO_POWER);
             assert_true(bench.nor.fired);
             const int slot = bench_boot(&bench);
             if (slot != 0 && slot != old)
                 fail_msg("cut at %u, effect %d: starts %d: %s", n, (int)effect, slot,
                          bench_records(&bench));
-            if (n > 1 || effect == NOR_DONE) assert_int_equal(slot, 0); // it was confirmed
+            if (n > 1 || effect == SIM_FLASH_DONE) assert_int_equal(slot, 0); // it was confirmed
             assert_int_equal(bench_boot(&bench), slot);
         }
     free(oldest);
@@ -819,15 +821,15 @@ static void passes_on_errors_of_the_flash_while_it_confirms_or_rejects(void **st
     for (size_t i = 0; i < 2; i++)
         for (unsigned n = 1;; n++) {
             restore();
-            nor_fail(&bench.nor, n, NOR_NOTHING, 0);
+            sim_flash_fail(&bench.nor, n, SIM_FLASH_NOTHING, 0);
             const int err = DECIDE[i].decide(&bench.cfg);
             if (!bench.nor.fired) {
                 assert_int_equal(n, DECIDE[i].operations + 1);
                 assert_int_equal(err, 0);
                 break;
             }
-            assert_true(err == NOR_ERROR || n == DECIDE[i].completion);
-            assert_recovers("decision", n, NOR_NOTHING, 0);
+            assert_true(err == SIM_FLASH_ERROR || n == DECIDE[i].completion);
+            assert_recovers("decision", n, SIM_FLASH_NOTHING, 0);
         }
 }
 

@@ -71,7 +71,7 @@ static int open_bench(void **state)
     free(old.p);
     assert_int_equal(bench_boot(&bench), 0);
     ota_init(&ota, &bench.cfg);
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     return 0;
 }
 
@@ -106,7 +106,7 @@ static void takes_images_of_its_own_project_only(void **state)
     bench.cfg.project = "pump-2";
     for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++) {
         assert_int_equal(update(make("2.0", 2, OTHERS[i])), OTA_ERR_PROJECT);
-        assert_int_equal(nor_changes(&bench.nor), 0);
+        assert_int_equal(sim_flash_changes(&bench.nor), 0);
     }
     assert_int_equal(update(make("2.0", 2, "pump-2")), OTA_OK);
 }
@@ -147,7 +147,7 @@ static void an_image_below_the_counter_is_refused_before_anything_is_erased(void
 {
     (void)state;
     assert_int_equal(update(make("0.9", 1, NULL)), OTA_ERR_TOO_OLD);
-    assert_int_equal(nor_changes(&bench.nor), 0);
+    assert_int_equal(sim_flash_changes(&bench.nor), 0);
     assert_int_equal(update(make("0.9", 0, NULL)), OTA_ERR_TOO_OLD);
     assert_int_equal(update(make("1.1", 2, NULL)), OTA_OK);
 }
@@ -210,7 +210,7 @@ static void a_counter_that_cannot_be_read_lets_nothing_boot_and_nothing_in(void 
     (void)state;
     efuse.cannot_read = true;
     assert_int_equal(bench_boot(&bench), OTA_NOTHING);
-    assert_int_equal(nor_changes(&bench.nor), 0);
+    assert_int_equal(sim_flash_changes(&bench.nor), 0);
     bench.cfg.running = 0;
     assert_int_equal(update(make("2.0", 5, NULL)), OTA_ERR_FLASH);
     assert_int_equal(ota.flash_err, 11);
@@ -228,11 +228,11 @@ static void a_flash_that_fails_while_the_counter_is_raised_is_reported(void **st
         bench.cfg.running = 0;
         assert_int_equal(update(make("2.0", 5, NULL)), OTA_OK);
         assert_int_equal(bench_boot(&bench), 1);
-        nor_power_on(&bench.nor);
-        nor_fail(&bench.nor, n, NOR_NOTHING, 0);
+        sim_flash_power_on(&bench.nor);
+        sim_flash_fail(&bench.nor, n, SIM_FLASH_NOTHING, 0);
         const int err = ota_confirm(&bench.cfg);
         if (!bench.nor.fired) break;
-        assert_true(err == NOR_ERROR || efuse.value == 5); // the mark of completion can wait
+        assert_true(err == SIM_FLASH_ERROR || efuse.value == 5); // the mark of completion can wait
         assert_int_equal(bench_boot(&bench), (n > 9) ? 1 : 0);
         bench_record(&bench, 0, 1, OTA_STATE_VALID);
         memset(bench_otadata(&bench, 1), 0xFF, BENCH_SECTOR);
@@ -309,8 +309,8 @@ static void a_confirmation_that_was_cut_off_can_be_repeated_in_the_next_start(vo
         for (unsigned i = 0; i + 1 < OTA_STARTS_MAX; i++) {
             assert_int_equal(bench_boot(&bench), slot);
             if (!bench.boot.on_trial) break; // every bit of the mark got through
-            nor_cut(&bench.nor, 1, NOR_TORN, seed);
-            assert_int_equal(ota_confirm(&bench.cfg), NOR_NO_POWER);
+            sim_flash_cut(&bench.nor, 1, SIM_FLASH_TORN, seed);
+            assert_int_equal(ota_confirm(&bench.cfg), SIM_FLASH_NO_POWER);
         }
         assert_int_equal(bench_boot(&bench), slot);
         assert_int_equal(ota_confirm(&bench.cfg), 0);

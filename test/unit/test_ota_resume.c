@@ -47,7 +47,7 @@ static int open_two_slots(void **state)
     bench_record(&bench, 1, 2, OTA_STATE_VALID);
     assert_int_equal(bench_boot(&bench), 0);
     ota_init(&ota, &bench.cfg);
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     return 0;
 }
 
@@ -101,7 +101,7 @@ static void digest_of(const uint8_t *p, size_t len, uint8_t digest[CRYPTO_SHA256
 static bool survey(const uint8_t *image, size_t len)
 {
     uint8_t digest[CRYPTO_SHA256_LEN];
-    const unsigned changes = nor_changes(&bench.nor);
+    const unsigned changes = sim_flash_changes(&bench.nor);
     assert_int_equal(ota_survey(&ota), OTA_OK);
     while (ota_busy(&ota)) {
         const unsigned reads = bench.nor.reads;
@@ -109,7 +109,7 @@ static bool survey(const uint8_t *image, size_t len)
         assert_true(bench.nor.reads - reads <= 1);
     }
     assert_int_equal(ota.phase, OTA_FOUND);
-    assert_int_equal(nor_changes(&bench.nor), changes);
+    assert_int_equal(sim_flash_changes(&bench.nor), changes);
     assert_int_equal(ota.at % bench.nor.flash.sector_size, 0);
     digest_of(bench_slot(&bench, 1), ota.at, digest);
     assert_memory_equal(ota.buf, digest, sizeof digest);
@@ -247,7 +247,11 @@ static void goes_on_after_a_cut_at_every_operation(void **state)
         for (uint64_t seed = 0; seed < 6; seed++) {
             memcpy(bench.nor.mem, before, bench.nor.flash.size);
             assert_int_equal(bench_boot(&bench), 0);
-            nor_cut(&bench.nor, n, seed == 4 ? NOR_NOTHING : seed == 5 ? NOR_DONE : NOR_TORN, seed);
+            sim_flash_cut(&bench.nor, n,
+                          seed == 4   ? SIM_FLASH_NOTHING
+                          : seed == 5 ? SIM_FLASH_DONE
+                                      : SIM_FLASH_TORN,
+                          seed);
             assert_int_equal(ota_begin(&ota, 0), OTA_OK);
             (void)feed(new_image, new_len);
             if (!bench.nor.fired) {
@@ -268,13 +272,13 @@ static void reports_errors_of_flash_and_hash_library(void **state)
 {
     (void)state;
     for (unsigned n = 1;; n++) {
-        nor_power_on(&bench.nor);
-        nor_fail(&bench.nor, n, NOR_NOTHING, 0);
+        sim_flash_power_on(&bench.nor);
+        sim_flash_fail(&bench.nor, n, SIM_FLASH_NOTHING, 0);
         ota_err_t err = ota_survey(&ota);
         if (!err) err = work();
         if (!bench.nor.fired) break;
         assert_int_equal(err, OTA_ERR_FLASH);
-        assert_int_equal(ota.flash_err, NOR_ERROR);
+        assert_int_equal(ota.flash_err, SIM_FLASH_ERROR);
         assert_int_equal(ota.phase, OTA_FAILED);
     }
 }
@@ -321,9 +325,9 @@ static void erases_the_whole_slot_after_its_record(void **state)
     assert_string_equal(bench_records(&bench), "3:VALID -");
     assert_int_equal(bench_slot(&bench, 1)[0], 0xE9);
     while (ota_busy(&ota)) {
-        const unsigned changes = nor_changes(&bench.nor);
+        const unsigned changes = sim_flash_changes(&bench.nor);
         assert_int_equal(ota_step(&ota), OTA_OK);
-        assert_int_equal(nor_changes(&bench.nor), changes + 1);
+        assert_int_equal(sim_flash_changes(&bench.nor), changes + 1);
     }
     assert_int_equal(ota.phase, OTA_ERASED);
     assert_true(flash_is_blank(bench_slot(&bench, 1), BENCH_SLOT));
@@ -358,8 +362,8 @@ static void reports_an_error_while_it_erases(void **state)
 {
     (void)state;
     for (unsigned n = 1;; n++) {
-        nor_power_on(&bench.nor);
-        nor_fail(&bench.nor, n, NOR_NOTHING, 0);
+        sim_flash_power_on(&bench.nor);
+        sim_flash_fail(&bench.nor, n, SIM_FLASH_NOTHING, 0);
         ota_err_t err = ota_erase(&ota);
         if (!err) err = work();
         if (!bench.nor.fired) break;

@@ -229,7 +229,7 @@ static void takes_no_confirmed_record_that_is_marked_as_started(void **state)
     (void)state;
     bench_record(&bench, 0, 1, OTA_STATE_VALID);
     bench_record(&bench, 1, 2, OTA_STATE_NEW);
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     assert_int_equal(ota_select_mark_start(&bench.nor.flash, &bench.layout), 0);
     assert_int_equal(read_select().active, 1);
     store_le32(bench_otadata(&bench, 1) + 24, OTA_STATE_VALID); // one bit of the erase came through
@@ -381,9 +381,9 @@ static void says_when_no_number_is_left(void **state)
                 bool possible = false;
                 for (uint32_t next = seq + 1; next != UINT32_MAX; next++)
                     possible |= (next - 1) % slots == slot;
-                nor_power_on(&bench.nor);
+                sim_flash_power_on(&bench.nor);
                 assert_int_equal(append(slot, OTA_STATE_NEW), possible ? 0 : OTA_SELECT_EXHAUSTED);
-                assert_int_equal(nor_changes(&bench.nor), possible ? 4 : 0);
+                assert_int_equal(sim_flash_changes(&bench.nor), possible ? 4 : 0);
                 if (possible) assert_int_equal(active_slot(), slot);
             }
 }
@@ -396,10 +396,10 @@ static void keeps_the_ruling_record_when_a_rejected_one_is_newer(void **state)
     for (int i = 0; i < 2; i++) {
         bench_record(&bench, i, 4, OTA_STATE_NEW);
         bench_record(&bench, 1 - i, 5, OTA_STATE_ABORTED);
-        nor_power_on(&bench.nor);
-        nor_cut(&bench.nor, 2, NOR_NOTHING, 0); // erased, nothing written yet
-        assert_int_equal(append(1, OTA_STATE_VALID), NOR_NO_POWER);
-        nor_power_on(&bench.nor);
+        sim_flash_power_on(&bench.nor);
+        sim_flash_cut(&bench.nor, 2, SIM_FLASH_NOTHING, 0); // erased, nothing written yet
+        assert_int_equal(append(1, OTA_STATE_VALID), SIM_FLASH_NO_POWER);
+        sim_flash_power_on(&bench.nor);
         assert_int_equal(active_slot(), 1);
         assert_int_equal(append(1, OTA_STATE_VALID), 0);
         assert_int_equal(active_slot(), 1);
@@ -413,9 +413,9 @@ static void keeps_the_ruling_record_of_two_with_equal_numbers(void **state)
     (void)state;
     bench_record(&bench, 0, 4, OTA_STATE_INVALID);
     bench_record(&bench, 1, 4, OTA_STATE_VALID);
-    nor_cut(&bench.nor, 2, NOR_NOTHING, 0);
-    assert_int_equal(append(0, OTA_STATE_NEW), NOR_NO_POWER);
-    nor_power_on(&bench.nor);
+    sim_flash_cut(&bench.nor, 2, SIM_FLASH_NOTHING, 0);
+    assert_int_equal(append(0, OTA_STATE_NEW), SIM_FLASH_NO_POWER);
+    sim_flash_power_on(&bench.nor);
     assert_int_equal(active_slot(), 1);
 }
 
@@ -428,9 +428,9 @@ static void retires_the_record_about_the_slot_only(void **state)
     bench_record(&bench, 1, 2, OTA_STATE_VALID);
     assert_int_equal(retire(1, 0), 0);
     assert_string_equal(bench_records(&bench), "3:VALID -");
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     assert_int_equal(retire(1, 0), 0);
-    assert_int_equal(nor_changes(&bench.nor), 0);
+    assert_int_equal(sim_flash_changes(&bench.nor), 0);
 }
 
 static void retires_a_rejected_record_too(void **state)
@@ -461,10 +461,11 @@ static void needs_none_for_the_running_slot_if_there_is_one(void **state)
     (void)state;
     bench_record(&bench, 0, 1, OTA_STATE_VALID);
     bench_record(&bench, 1, 2, OTA_STATE_NEW);
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     assert_int_equal(retire(1, 0), 0);
     assert_string_equal(bench_records(&bench), "1:VALID -");
-    assert_int_equal(nor_changes(&bench.nor), 2); // the erase, and a mark that it was completed
+    assert_int_equal(sim_flash_changes(&bench.nor),
+                     2); // the erase, and a mark that it was completed
 }
 
 static void retires_torn_records_too(void **state)
@@ -496,9 +497,9 @@ static void keeps_the_factory_application_running_when_it_retires_the_ruling_rec
     assert_string_equal(bench_records(&bench), "- -");
     bench_record(&bench, 0, 3, OTA_STATE_VALID);
     bench_record(&bench, 1, 2, OTA_STATE_VALID);
-    nor_cut(&bench.nor, 2, NOR_NOTHING, 0);
+    sim_flash_cut(&bench.nor, 2, SIM_FLASH_NOTHING, 0);
     (void)retire(0, OTA_FACTORY);
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     assert_string_equal(bench_records(&bench), "3:VALID -");
 }
 
@@ -506,9 +507,9 @@ static void retires_no_record_when_no_number_is_left_for_the_running_slot(void *
 {
     (void)state;
     bench_record(&bench, 1, 0xFFFFFFFE, OTA_STATE_VALID); // slot 1
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     assert_int_equal(retire(1, 0), OTA_SELECT_EXHAUSTED);
-    assert_int_equal(nor_changes(&bench.nor), 0);
+    assert_int_equal(sim_flash_changes(&bench.nor), 0);
 }
 
 // --- Marks and rejection ---
@@ -520,7 +521,7 @@ static void counts_starts_without_an_erase(void **state)
     bench_record(&bench, 0, 1, OTA_STATE_VALID);
     bench_record(&bench, 1, 2, OTA_STATE_NEW);
     memcpy(before, bench_otadata(&bench, 1), sizeof before);
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     for (unsigned i = 0; i < OTA_STARTS_MAX; i++) {
         assert_int_equal(read_select().record[1].starts, i);
         assert_int_equal(mark_start(), 0);
@@ -539,11 +540,11 @@ static void reads_a_torn_mark_as_set_once_one_bit_of_it_is(void **state)
     unsigned bits = 0;
     for (uint64_t seed = 0; seed == 0 || seed < bits; seed++) {
         bench_record(&bench, 0, 1, OTA_STATE_NEW);
-        nor_power_on(&bench.nor);
-        nor_cut(&bench.nor, 1, NOR_ONE_BIT, seed);
-        assert_int_equal(mark_start(), NOR_NO_POWER);
+        sim_flash_power_on(&bench.nor);
+        sim_flash_cut(&bench.nor, 1, SIM_FLASH_ONE_BIT, seed);
+        assert_int_equal(mark_start(), SIM_FLASH_NO_POWER);
         bits = bench.nor.bits;
-        nor_power_on(&bench.nor);
+        sim_flash_power_on(&bench.nor);
         assert_int_equal(read_select().record[0].starts, 1);
     }
     assert_int_equal(bits, 8 * FLASH_UNIT);
@@ -553,11 +554,11 @@ static void marks_and_rejects_nothing_when_no_record_rules(void **state)
 {
     (void)state;
     bench_record(&bench, 0, 1, OTA_STATE_ABORTED);
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     assert_int_equal(mark_start(), 0);
     assert_int_equal(reject(OTA_STATE_INVALID), 0);
     assert_int_equal(ota_select_confirm(&bench.nor.flash, &bench.layout), 0);
-    assert_int_equal(nor_changes(&bench.nor), 0);
+    assert_int_equal(sim_flash_changes(&bench.nor), 0);
 }
 
 static void a_new_record_has_no_marks(void **state)
@@ -624,24 +625,24 @@ static uint32_t rules_before, rules_after; // ruling() without a cut
 
 static void set_up(const change_t *c)
 {
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     bench_wipe(&bench);
     if (c->seq0) bench_record(&bench, 0, c->seq0, c->state0);
     if (c->seq1) bench_esp_record(&bench, 1, c->seq1, c->state1);
     // What rejects itself was started before.
     if (c->change == do_reject && c->state1 == OTA_STATE_NEW) assert_int_equal(mark_start(), 0);
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
 }
 
 /// Cuts the n-th erase or program of a change and looks which slot rules. Then the change is made
 /// again.
-static void cut(const change_t *c, unsigned n, nor_effect_t effect, uint64_t seed)
+static void cut(const change_t *c, unsigned n, sim_flash_effect_t effect, uint64_t seed)
 {
     set_up(c);
-    nor_cut(&bench.nor, n, effect, seed);
+    sim_flash_cut(&bench.nor, n, effect, seed);
     const int err = c->change();
     assert_true(bench.nor.fired);
-    nor_power_on(&bench.nor);
+    sim_flash_power_on(&bench.nor);
     const bool right = (err && ruling() == rules_before) || ruling() == rules_after;
     if (!right)
         fail_msg("%s: cut at change %u, effect %d, seed %u: %s", c->name, n, (int)effect,
@@ -661,17 +662,17 @@ static void an_old_or_the_new_record_rules_after_every_cut(void **state)
         rules_before = ruling();
         assert_int_equal(c->change(), 0);
         rules_after = ruling();
-        assert_int_equal(nor_changes(&bench.nor), c->changes);
+        assert_int_equal(sim_flash_changes(&bench.nor), c->changes);
         assert_int_equal(active_slot(), c->after);
         for (unsigned n = 1; n <= c->changes; n++) {
-            cut(c, n, NOR_NOTHING, 0);
-            cut(c, n, NOR_DONE, 0);
+            cut(c, n, SIM_FLASH_NOTHING, 0);
+            cut(c, n, SIM_FLASH_DONE, 0);
             for (uint64_t seed = 0; seed < 64; seed++)
-                cut(c, n, NOR_TORN, seed);
+                cut(c, n, SIM_FLASH_TORN, seed);
             for (uint64_t bit = 0; bit == 0 || bit < bench.nor.bits; bit++)
-                cut(c, n, NOR_ONE_BIT, bit);
+                cut(c, n, SIM_FLASH_ONE_BIT, bit);
             for (uint64_t bit = 0; bit == 0 || bit < bench.nor.bits; bit++)
-                cut(c, n, NOR_ALL_BUT_ONE, bit);
+                cut(c, n, SIM_FLASH_ALL_BUT_ONE, bit);
             cuts += 66 + 2 * bench.nor.bits;
         }
     }
@@ -686,7 +687,7 @@ static void passes_on_every_error_of_the_flash(void **state)
     for (size_t i = 0; i < CHANGE_COUNT; i++)
         for (unsigned n = 1;; n++) {
             set_up(&CHANGES[i]);
-            nor_fail(&bench.nor, n, NOR_NOTHING, 0);
+            sim_flash_fail(&bench.nor, n, SIM_FLASH_NOTHING, 0);
             const int err = CHANGES[i].change();
             if (!bench.nor.fired) {
                 assert_int_equal(err, 0);
@@ -694,7 +695,7 @@ static void passes_on_every_error_of_the_flash(void **state)
                 break;
             }
             const int slot = active_slot();
-            assert_true((err == NOR_ERROR && slot == CHANGES[i].before) ||
+            assert_true((err == SIM_FLASH_ERROR && slot == CHANGES[i].before) ||
                         slot == CHANGES[i].after);
             faults++;
         }
