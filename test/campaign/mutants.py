@@ -19,7 +19,10 @@ SECONDS = 300
 USUAL = "--deep 0 --only stm32l4-"
 DEEPER = {
     "a state that nobody knows is taken for a record": "--deep 2 --only w25q-2.raise",
-    "a mark need not be exact": "--deep 3 --only stm32l4-2.confirm-first",
+    "a mark of confirmation need not be exact": "--deep 3 --only stm32l4-2.confirm-first",
+    "records without mark of completion stay so": "--deep 2 --only stm32l4-f2.second",
+    "a valid record is trusted while the confirmed one is there": "--deep 3 --only stm32l4-f2.confirm",
+    "a valid record is not trusted, whatever it says": "--deep 3 --only stm32l4-f2.confirm",
 }
 
 MUTANTS = [
@@ -28,8 +31,8 @@ MUTANTS = [
     ("a state that nobody knows is taken for a record", "ota_select.c",
      "(r.state <= OTA_STATE_ABORTED || r.state == OTA_STATE_UNDEFINED);", "true;"),
     ("confirming rewrites the record in place", "ota.c",
-     "err = ota_select_confirm(cfg->flash, cfg->layout);",
-     "err = ota_select_reject(cfg->flash, cfg->layout, OTA_STATE_VALID);"),
+     "ota_select_confirm(cfg->flash, cfg->layout)",
+     "ota_select_reject(cfg->flash, cfg->layout, OTA_STATE_VALID)"),
     ("the first half of a record is programmed first", "ota_select.c",
      "    if (!err) err = flash->prog(flash->ctx, at + FLASH_UNIT, raw + FLASH_UNIT, FLASH_UNIT);\n"
      "    if (!err) err = flash->prog(flash->ctx, at, raw, FLASH_UNIT);\n",
@@ -37,6 +40,9 @@ MUTANTS = [
      "    if (!err) err = flash->prog(flash->ctx, at + FLASH_UNIT, raw + FLASH_UNIT, FLASH_UNIT);\n"),
     ("a new record goes where the ruling one is", "ota_select.c",
      "(stays >= 0) ? 1 - stays : 0", "(stays >= 0) ? stays : 0"),
+    ("a confirmed record is erased before the one that replaces it is written", "ota_select.c",
+     "    int err = mark_confirmed(flash, at, seq, &place);\n",
+     "    int err = mark_confirmed(flash, at, seq, &place);\n    if (!err) err = wipe(flash, at);\n"),
     ("a sector is used without being erased, if it reads as blank", "ota.c",
      "const int err = flash->erase(flash->ctx, target(o).at + o->erased);",
      "uint8_t all[0x4000];\n"
@@ -52,17 +58,22 @@ MUTANTS = [
      "const int err = 0;"),
     ("an update goes on one sector too late", "ota.c",
      "hash_from_start(o, begin ? begin - sector : 0)", "hash_from_start(o, begin)"),
-    ("a mark need not be exact", "ota_select.c",
-     "    make_mark(text, seq, mark);\n    return memcmp(unit, mark, FLASH_UNIT) == 0;",
-     "    make_mark(text, seq, mark);\n    return !flash_is_blank(unit, FLASH_UNIT);"),
-    ("torn records are left for later", "ota_select.c", "if (sel.record[i].torn)", "if (0)"),
+    ("a mark of confirmation need not be exact", "ota_select.c",
+     "if (is_mark(unit, confirmed)) r->confirmed = place;\n        if (is_spoilt(unit, confirmed)) r->valid = false;",
+     "if (!flash_is_blank(unit, FLASH_UNIT)) r->confirmed = place;"),
+    ("what is no record is left for later", "ota_select.c",
+     "if (!sel.record[i].valid && !sel.record[i].wiped)", "if (0)"),
+    ("what reads as blank is taken for blank", "ota_select.c",
+     "if (!sel.record[i].valid && !sel.record[i].wiped)", "if (sel.record[i].torn)"),
     ("records without mark of completion stay so", "ota_select.c",
-     "sel.record[sel.active].whole ? 0 : complete(flash, layout, &sel)", "0"),
+     "if (trial < 0) return complete(flash, layout, &sel);", "if (trial < 0) return 0;"),
+    ("a valid record is trusted while the confirmed one is there", "ota_select.c",
+     "other->whole && other->seq - r->seq >= r->confirmed * slots", "other->valid"),
+    ("a valid record is not trusted, whatever it says", "ota_select.c",
+     "return sel->active != trial && other->whole &&", "return 0 && other->whole &&"),
     ("the counter is raised before the record is written", "ota.c",
-     "    err = ota_select_confirm(cfg->flash, cfg->layout);\n"
-     "    return (err || !cfg->counter) ? err : raise_counter(cfg);\n",
-     "    err = cfg->counter ? raise_counter(cfg) : 0;\n"
-     "    return err ? err : ota_select_confirm(cfg->flash, cfg->layout);\n"),
+     "    err = rules(&sel, cfg->running)\n",
+     "    if (cfg->counter) (void)raise_counter(cfg);\n    err = rules(&sel, cfg->running)\n"),
     ("the bootloader does not raise the counter", "ota_boot.c",
      "(void)counter->raise(counter->ctx, b->image.secure_version);", "{}"),
     ("starts are not counted", "ota_boot.c",
