@@ -370,12 +370,12 @@ static unsigned first_effects(const run_t *r, unsigned n, bool is_metadata,
     const unsigned more = (r->deep > 1) ? 2 : 1;
     unsigned count = 0;
     out[count++] = (sim_flash_fault_t){ n, SIM_FLASH_NOTHING, 0 };
-    if (!is_metadata) { // what is done before the next change is what is done after this one
-        for (unsigned i = 0; i < 2 * more; i++)
+    out[count++] = (sim_flash_fault_t){ n, SIM_FLASH_DONE, 0 };
+    if (!is_metadata) {
+        for (unsigned i = 0; i < 3 * more; i++)
             out[count++] = torn(n, sim_random(&chance, 1000));
         return count;
     }
-    out[count++] = (sim_flash_fault_t){ n, SIM_FLASH_DONE, 0 };
     for (unsigned i = 0; i < more * SIM_FLASH_WAYS; i++)
         out[count++] = torn(n, i);
     for (unsigned i = 0; i < 4 * more; i++) {
