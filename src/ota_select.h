@@ -12,8 +12,8 @@
 // decision if power fails in between. Here a record is only erased when the other one says all that
 // must not be forgotten.
 //
-// Threads: none inside. Memory: the caller's. Time: at most one erase and two programs a call;
-// ota_select_retire() and ota_select_settle() twice that.
+// Threads: none inside. Memory: the caller's. Time: at most one erase and three programs a call; three
+// times that in ota_select_retire(), ota_select_settle() and ota_select_confirm().
 #ifndef OTA_SELECT_H
 #define OTA_SELECT_H
 
@@ -41,8 +41,8 @@ typedef struct {
     unsigned slot;   // (seq - 1) % slots
     unsigned starts; // how often our bootloader has started it while NEW, 0..OTA_STARTS_MAX
     unsigned
-        confirmed; // the application confirmed it: place of the last mark of that, from 1. Until
-                   // ota_select_settle() has replaced it by a VALID one. 0: not marked so
+        confirmed; // place of its last mark of confirmation, from 1; 0: none. A VALID record has
+                   // still to take its place
     bool whole;    // its mark of completion is there: no power cut hit its writing
     bool torn;     // neither a record nor blank: what a power cut left
     bool wiped;    // blank, and marked as erased to the end
