@@ -40,12 +40,12 @@ typedef struct {
     uint32_t state;  // OTA_STATE_*
     unsigned slot;   // (seq - 1) % slots
     unsigned starts; // how often our bootloader has started it while NEW, 0..OTA_STARTS_MAX
-    unsigned
-        confirmed; // place of its last mark of confirmation, from 1; 0: none. A VALID record has
-                   // still to take its place
-    bool whole;    // its mark of completion is there: no power cut hit its writing
-    bool torn;     // neither a record nor blank: what a power cut left
-    bool wiped;    // blank, and marked as erased to the end
+    /// Place of its last mark of confirmation, from 1; 0: none. A VALID record has still to take its
+    /// place.
+    unsigned confirmed;
+    bool whole; // its mark of completion is there: no power cut hit its writing
+    bool torn;  // neither a record nor blank: what a power cut left
+    bool wiped; // blank, and marked as erased to the end
 } ota_record_t;
 
 enum { OTA_STARTS_MAX = 3 }; // a record has room behind it for so many marks of starts
