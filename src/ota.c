@@ -105,21 +105,26 @@ void ota_init(ota_t *o, const ota_cfg_t *cfg)
 
 // --- Taking data ---
 
-static bool rules(const ota_select_t *sel, int slot)
-{
-    return sel->active >= 0 && (int)sel->record[sel->active].slot == slot;
-}
-
-/// What runs has still to be confirmed. A slot without a record while there are others, too: its own
-/// was lost when it was rejected, or it runs for once.
-static bool is_unconfirmed(const ota_select_t *sel, int running)
+/// The newer record about a slot, NULL: none.
+static const ota_record_t *record_about(const ota_select_t *sel, int slot)
 {
     const ota_record_t *about = NULL;
     for (int i = 0; i < 2; i++) {
         const ota_record_t *r = &sel->record[i];
-        if (r->valid && (int)r->slot == running && (!about || r->seq > about->seq)) about = r;
+        if (r->valid && (int)r->slot == slot && (!about || r->seq > about->seq)) about = r;
     }
-    return about ? ota_select_on_trial(about) : running >= 0 && sel->newest >= 0;
+    return about;
+}
+
+static bool is_unconfirmed(const ota_select_t *sel, int running)
+{
+    const ota_record_t *r = record_about(sel, running);
+    return r && ota_select_on_trial(r);
+}
+
+static bool rules(const ota_select_t *sel, int slot)
+{
+    return sel->active >= 0 && (int)sel->record[sel->active].slot == slot;
 }
 
 /// Of the slot after the running one, with everything forgotten.
@@ -377,12 +382,16 @@ static int raise_counter(const ota_cfg_t *cfg)
     return counter->raise(counter->ctx, load_le32(desc + 4));
 }
 
-// The counter last: until the image is confirmed, the old one must be able to come back.
+// A slot without a record beside one about another: its own was lost when it was to be rejected, or
+// ESP-IDF's bootloader fell back to it. The counter last: until the image is confirmed, the old one
+// must be able to come back.
 int ota_confirm(const ota_cfg_t *cfg)
 {
     ota_select_t sel;
     int err = ota_select_read(cfg->flash, cfg->layout, &sel);
-    if (err || !is_unconfirmed(&sel, cfg->running)) return err;
+    if (err || cfg->running < 0 || sel.newest < 0) return err;
+    const ota_record_t *r = record_about(&sel, cfg->running);
+    if (r && !ota_select_on_trial(r)) return 0;
     err = rules(&sel, cfg->running)
               ? ota_select_confirm(cfg->flash, cfg->layout)
               : ota_select_overrule(cfg->flash, cfg->layout, (unsigned)cfg->running);

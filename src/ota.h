@@ -139,8 +139,9 @@ void ota_abort(ota_t *o);
 /// nothing if it is confirmed already. Returns as ota_select_append(), or the counter's error.
 int ota_confirm(const ota_cfg_t *cfg);
 
-/// The application does not work: the next start takes the other one.
-/// Does nothing once it is confirmed.
+/// The application does not work: the next start takes the other one. Does nothing once it is
+/// confirmed. After an error: restart; an update now would find nobody that is to be kept but the
+/// one that runs.
 int ota_reject(const ota_cfg_t *cfg);
 
 #endif
