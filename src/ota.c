@@ -105,9 +105,15 @@ void ota_init(ota_t *o, const ota_cfg_t *cfg)
 
 // --- Taking data ---
 
-/// The newer record about a slot, NULL: none.
+static bool rules(const ota_select_t *sel, int slot)
+{
+    return sel->active >= 0 && (int)sel->record[sel->active].slot == slot;
+}
+
+/// The record that speaks for a slot: the one that rules, else the newer one. NULL: none.
 static const ota_record_t *record_about(const ota_select_t *sel, int slot)
 {
+    if (rules(sel, slot)) return &sel->record[sel->active];
     const ota_record_t *about = NULL;
     for (int i = 0; i < 2; i++) {
         const ota_record_t *r = &sel->record[i];
@@ -120,11 +126,6 @@ static bool is_unconfirmed(const ota_select_t *sel, int running)
 {
     const ota_record_t *r = record_about(sel, running);
     return r && ota_select_on_trial(r);
-}
-
-static bool rules(const ota_select_t *sel, int slot)
-{
-    return sel->active >= 0 && (int)sel->record[sel->active].slot == slot;
 }
 
 /// Of the slot after the running one, with everything forgotten.

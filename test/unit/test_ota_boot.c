@@ -201,6 +201,20 @@ static void gives_up_what_esp_idf_s_bootloader_left_pending(void **state)
     assert_settled(0);
 }
 
+// Older releases of ESP-IDF write equal numbers.
+static void confirms_the_one_that_rules_of_two_with_equal_numbers(void **state)
+{
+    (void)state;
+    memset(bench_slot(&bench, 0), 0, 64); // a rejected slot is tried last
+    bench_esp_record(&bench, 0, 2, OTA_STATE_ABORTED);
+    bench_esp_record(&bench, 1, 2, OTA_STATE_NEW);
+    assert_int_equal(bench_boot(&bench), 1);
+    assert_true(bench.boot.on_trial);
+    assert_int_equal(ota_confirm(&bench.cfg), 0);
+    assert_string_equal(bench_records(&bench), "4:VALID -");
+    assert_settled(1);
+}
+
 static void confirms_what_esp_idf_s_bootloader_left_pending(void **state)
 {
     (void)state;
@@ -685,6 +699,7 @@ int main(void)
         TWO_SLOTS(a_slot_that_does_not_run_can_neither_be_confirmed_nor_rejected),
         TWO_SLOTS(without_a_mark_there_is_no_trial_yet),
         TWO_SLOTS(gives_up_what_esp_idf_s_bootloader_left_pending),
+        TWO_SLOTS(confirms_the_one_that_rules_of_two_with_equal_numbers),
         TWO_SLOTS(confirms_what_esp_idf_s_bootloader_left_pending),
         TWO_SLOTS(gives_up_two_unconfirmed_images_at_once),
         TWO_SLOTS(a_damaged_image_makes_room_for_the_other_and_the_record_says_so),
