@@ -526,6 +526,40 @@ static void what_runs_without_a_record_beside_another_one_can_be_confirmed(void 
     assert_false(bench.boot.on_trial);
 }
 
+// Every slot was rejected, and this one is the last that is intact.
+static void what_runs_although_it_was_rejected_can_be_updated(void **state)
+{
+    (void)state;
+    for (int newer = 0; newer < 2; newer++) {
+        bench_wipe(&bench);
+        bench_record(&bench, newer, 3, OTA_STATE_INVALID);
+        bench_record(&bench, 1 - newer, 1, OTA_STATE_ABORTED);
+        assert_int_equal(bench_boot(&bench), 0);
+        assert_false(bench.boot.on_trial);
+        sim_flash_power_on(&bench.nor);
+        assert_int_equal(ota_confirm(&bench.cfg), 0); // nothing to confirm
+        assert_int_equal(ota_reject(&bench.cfg), 0);
+        assert_int_equal(sim_flash_changes(&bench.nor), 0);
+        assert_int_equal(update(new_image, new_len, 512), OTA_OK);
+        assert_int_equal(bench_boot(&bench), 1);
+        bench_put(&bench, 1, NULL, 0);
+    }
+}
+
+static void the_factory_application_confirms_nothing(void **state)
+{
+    (void)state;
+    bench_record(&bench, 0, 1, OTA_STATE_NEW);
+    bench.cfg.running = OTA_FACTORY;
+    sim_flash_power_on(&bench.nor);
+    assert_int_equal(ota_confirm(&bench.cfg), 0);
+    assert_int_equal(ota_reject(&bench.cfg), 0);
+    bench_wipe(&bench);
+    bench.cfg.running = 0; // nor does one without any record
+    assert_int_equal(ota_confirm(&bench.cfg), 0);
+    assert_int_equal(sim_flash_changes(&bench.nor), 0);
+}
+
 // ESP-IDF's bootloader fell back to it, and leaves the records as they are.
 static void what_runs_without_a_record_can_be_updated(void **state)
 {
@@ -864,6 +898,8 @@ int main(void)
         ON_A_BENCH(keeps_what_comes_behind_the_image),
         ON_A_BENCH(refuses_to_begin_while_the_running_image_is_unconfirmed),
         ON_A_BENCH(what_runs_without_a_record_beside_another_one_can_be_confirmed),
+        ON_A_BENCH(what_runs_although_it_was_rejected_can_be_updated),
+        ON_A_BENCH(the_factory_application_confirms_nothing),
         ON_A_BENCH(what_runs_without_a_record_can_be_updated),
         ON_A_BENCH(an_update_replaces_one_that_was_never_started),
         ON_A_BENCH(a_second_begin_forgets_the_first),

@@ -467,6 +467,10 @@ static void operations_take_as_long_as_a_type_needs(void **state)
     sim.sector[0].wear = 200000;
     assert_int_equal(duration(erase(0), sim.now), 400000);
     assert_int_equal(duration(prog(0, 16), sim.now), 3000);
+    uint8_t byte;
+    const usec_t before = sim.now;
+    assert_int_equal(sim.flash.read(sim.flash.ctx, 0, &byte, 1), 0);
+    assert_int_equal(sim.now - before, 20);
     assert_null(sim_flash_type("w25"));
 }
 
