@@ -381,22 +381,27 @@ uint32_t sim_flash_wear(const sim_flash_t *sim, uint64_t *total)
     return most;
 }
 
-static void plan(sim_flash_t *sim, sim_flash_fault_t fault, bool cut)
+static void plan(sim_flash_t *sim, sim_flash_fault_t fault, bool cut, bool count_reads)
 {
     sim->fired = false;
     sim->plan = fault;
     sim->cut = cut;
-    sim->count_reads = !cut;
+    sim->count_reads = count_reads;
 }
 
 void sim_flash_fail(sim_flash_t *sim, unsigned n, sim_flash_effect_t effect, uint64_t seed)
 {
-    plan(sim, (sim_flash_fault_t){ n, effect, seed }, false);
+    plan(sim, (sim_flash_fault_t){ n, effect, seed }, false, true);
+}
+
+void sim_flash_fail_change(sim_flash_t *sim, unsigned n, sim_flash_effect_t effect, uint64_t seed)
+{
+    plan(sim, (sim_flash_fault_t){ n, effect, seed }, false, false);
 }
 
 void sim_flash_cut(sim_flash_t *sim, unsigned n, sim_flash_effect_t effect, uint64_t seed)
 {
-    plan(sim, (sim_flash_fault_t){ n, effect, seed }, true);
+    plan(sim, (sim_flash_fault_t){ n, effect, seed }, true, false);
 }
 
 static void forget(sim_flash_t *sim)

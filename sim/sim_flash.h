@@ -135,8 +135,11 @@ uint32_t sim_flash_wear(const sim_flash_t *sim, uint64_t *total);
 /// work. A read that fails yields garbage.
 void sim_flash_fail(sim_flash_t *sim, unsigned n, sim_flash_effect_t effect, uint64_t seed);
 
-/// Power is lost at the n-th change (program, erase, raise) from now: it and every call behind it
-/// return SIM_FLASH_NO_POWER.
+/// The same for the n-th change (program, erase, raise); 0: none.
+void sim_flash_fail_change(sim_flash_t *sim, unsigned n, sim_flash_effect_t effect, uint64_t seed);
+
+/// Power is lost at the n-th change from now: it and every call behind it return
+/// SIM_FLASH_NO_POWER.
 void sim_flash_cut(sim_flash_t *sim, unsigned n, sim_flash_effect_t effect, uint64_t seed);
 
 /// A fault as text, at most 32 characters with the NUL; returns `text`.

@@ -85,7 +85,7 @@ static void expect_old(void)
 
 static void expect_nothing_written(unsigned operations_before)
 {
-    assert_int_equal(w.nor.erases + w.nor.programs, operations_before);
+    assert_int_equal(sim_flash_changes(&w.nor), operations_before);
 }
 
 // --- What must work ---
@@ -247,7 +247,7 @@ static void refuse(const char *vector, receiver_result_t result)
     uint32_t len;
     uint8_t *image = world_vector(vector, &len);
     memset(&w.nor.mem[w.layout.slot[1].at], 0, WORLD_SLOT); // an erase would show
-    const unsigned before = w.nor.erases + w.nor.programs;
+    const unsigned before = sim_flash_changes(&w.nor);
     world_transfer(&w, image, len, 4095);
     expect_failed(result);
     expect_nothing_written(before);
@@ -397,7 +397,7 @@ static void text_is_refused_with_overflow(void **state)
 static void more_than_the_slot_holds_is_refused(void **state)
 {
     (void)state;
-    const unsigned before = w.nor.erases + w.nor.programs;
+    const unsigned before = sim_flash_changes(&w.nor);
     memset(bytes, 0xFF, sizeof bytes);
     const uint32_t len = with_header(new_image, image_len, WORLD_SLOT + 1);
     world_transfer(&w, bytes, len, 4095);
@@ -476,7 +476,7 @@ static void slow_flash_makes_the_sender_wait_and_loses_nothing(void **state)
         world_init(&w, "app_c3_v123.bin", rows[i].ring);
         memset(&w.nor.mem[w.layout.slot[1].at], 0, WORLD_SLOT); // every sector has to be erased
         w.nor.erase_time = rows[i].erase;
-        w.nor.program_time = rows[i].program;
+        w.nor.prog_time = rows[i].program;
         world_transfer(&w, new_image, image_len, 4095);
         world_run(&w, 60000 * USEC_MS);
         expect_done(new_image, 1);
@@ -524,18 +524,18 @@ static void a_block_size_can_be_asked_for(void **state)
 static void a_failing_flash_is_reported(void **state)
 {
     (void)state;
-    const unsigned before = w.nor.erases + w.nor.programs;
+    const unsigned before = sim_flash_changes(&w.nor);
     world_transfer(&w, new_image, image_len, 4095);
     world_run(&w, 2000 * USEC_MS);
-    const unsigned operations = w.nor.erases + w.nor.programs - before;
+    const unsigned operations = sim_flash_changes(&w.nor) - before;
     assert_true(operations > 50);
     // The boot record is written last, and the mark of its completion can wait for the next start.
     for (unsigned n = 1; n < operations; n += (n + 10 < operations) ? 7 : 1) {
         world_init(&w, "app_c3_v123.bin", 8192);
-        w.nor.fail_at = before + n;
+        sim_flash_fail_change(&w.nor, n, SIM_FLASH_NOTHING, 0);
         world_transfer(&w, new_image, image_len, 4095);
         expect_failed(RECEIVER_FLASH);
-        w.nor.fail_at = 0;
+        sim_flash_fail_change(&w.nor, 0, SIM_FLASH_NOTHING, 0);
         expect_old();
     }
 }
@@ -545,7 +545,7 @@ static void an_update_of_unconfirmed_firmware_is_refused(void **state)
     (void)state;
     world_transfer(&w, new_image, image_len, 4095);
     expect_done(new_image, 1);
-    assert_int_equal(ota_select_append(&w.flash, &w.layout, 1, OTA_STATE_NEW), 0);
+    assert_int_equal(ota_select_append(&w.nor.flash, &w.layout, 1, OTA_STATE_NEW), 0);
     w.receiver_cfg.ota.running = 1;
     world_transfer(&w, old_image, image_len, 4095);
     expect_failed(RECEIVER_UNCONFIRMED);

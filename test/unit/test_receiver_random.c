@@ -53,7 +53,7 @@ static void one_bad_transfer(void)
     w.lost = next() % 4 ? 0 : next() % 3;
     w.doubled = next() % 4 ? 0 : next() % 3;
     if (next() % 4 == 0) bytes[next() % len] ^= (uint8_t)(1u << next() % 8);
-    if (next() % 16 == 0) w.nor.fail_at = w.nor.erases + w.nor.programs + 1 + next() % 300;
+    if (next() % 16 == 0) sim_flash_fail_change(&w.nor, 1 + next() % 300, SIM_FLASH_NOTHING, 0);
     const uint32_t upto = (next() % 2) ? len : next() % len;
     const uint32_t whole = upto / message_len * message_len;
     const unsigned statuses = w.statuses;
@@ -77,10 +77,10 @@ static void one_history(uint32_t seed)
     world_init(&w, "app_c3_v123.bin", rings[seed % 6]);
     w.seed = seed * 2654435761u + 1;
     w.nor.erase_time = next() % 3 ? 45 * USEC_MS : next() % 1000 * USEC_MS;
-    w.nor.program_time = next() % 3 ? 400 : next() % 5000;
+    w.nor.prog_time = next() % 3 ? 400 : next() % 5000;
     for (unsigned i = 0; i < 3; i++) {
         one_bad_transfer();
-        w.nor.fail_at = 0;
+        sim_flash_fail_change(&w.nor, 0, SIM_FLASH_NOTHING, 0);
         if (w.events & RECEIVER_RESTART || next() % 4 == 0) boots_something_whole();
     }
     // However it stands now: a proper transfer, on a proper link, ends in the new firmware.

@@ -13,44 +13,6 @@
 
 enum { FRAME_TIME = 230, SECTOR = 4096 };
 
-// --- Flash ---
-
-static int nor_read(void *ctx, uint32_t at, void *p, uint32_t len)
-{
-    const world_flash_t *f = ctx;
-    assert_true(at <= WORLD_FLASH && len <= WORLD_FLASH - at);
-    memcpy(p, &f->mem[at], len);
-    return 0;
-}
-
-static int nor_prog(void *ctx, uint32_t at, const void *p, uint32_t len)
-{
-    world_flash_t *f = ctx;
-    const uint8_t *bytes = p;
-    assert_true(at % FLASH_UNIT == 0 && len % FLASH_UNIT == 0 && len > 0);
-    assert_true(at % 256 + len <= 256);
-    assert_true(at >= WORLD_OTADATA && at <= WORLD_FLASH && len <= WORLD_FLASH - at);
-    *f->clock += f->program_time;
-    f->programs++;
-    if (f->erases + f->programs == f->fail_at) return 77;
-    for (uint32_t i = 0; i < len; i++) {
-        assert_int_equal(f->mem[at + i] & bytes[i], bytes[i]); // only an erase makes ones
-        f->mem[at + i] = bytes[i];
-    }
-    return 0;
-}
-
-static int nor_erase(void *ctx, uint32_t at)
-{
-    world_flash_t *f = ctx;
-    assert_true(at % SECTOR == 0 && at >= WORLD_OTADATA && at < WORLD_FLASH);
-    *f->clock += f->erase_time;
-    f->erases++;
-    if (f->erases + f->programs == f->fail_at) return 77;
-    memset(&f->mem[at], 0xFF, SECTOR);
-    return 0;
-}
-
 // --- Life ---
 
 uint8_t *world_vector(const char *name, uint32_t *len)
@@ -65,6 +27,8 @@ uint8_t *world_vector(const char *name, uint32_t *len)
 
 int world_boot(world_t *w)
 {
+    assert_string_equal(w->nor.flaw, "");
+    assert_true(flash_is_blank(w->nor.mem, WORLD_OTADATA)); // nothing of the device's business
     ota_boot_choose(&w->boot, &w->receiver_cfg.ota);
     assert_true(w->boot.slot >= 0);
     w->receiver_cfg.ota.running = w->boot.slot;
@@ -77,15 +41,13 @@ int world_boot(world_t *w)
 void world_init(world_t *w, const char *image, uint32_t ring_cap)
 {
     static const isotp_cfg_t standard = ISOTP_CFG_DEFAULT;
-    memset(w, 0, sizeof *w);
-    memset(w->nor.mem, 0xFF, sizeof w->nor.mem);
+    if (!w->nor.mem) sim_flash_open(&w->nor, WORLD_FLASH, SECTOR);
+    memset((uint8_t *)w + sizeof w->nor, 0, sizeof *w - sizeof w->nor);
+    memset(w->nor.mem, 0xFF, WORLD_FLASH);
+    sim_flash_touch(&w->nor, 0, WORLD_FLASH);
+    sim_flash_power_on(&w->nor);
+    w->nor.erase_time = w->nor.prog_time = 0;
     w->nor.clock = &w->now;
-    w->flash = (flash_t){ .ctx = &w->nor,
-                          .size = WORLD_FLASH,
-                          .sector_size = SECTOR,
-                          .read = nor_read,
-                          .prog = nor_prog,
-                          .erase = nor_erase };
     assert_true(crypto_psa_init(&w->psa, &w->crypto));
     w->layout.otadata_at = WORLD_OTADATA;
     w->layout.slots = 2;
@@ -94,7 +56,7 @@ void world_init(world_t *w, const char *image, uint32_t ring_cap)
     w->receiver_cfg.isotp = standard;
     w->receiver_cfg.isotp.tx_id = 0x7E8;
     w->receiver_cfg.isotp.rx_id = 0x7E0;
-    w->receiver_cfg.ota = (ota_cfg_t){ .flash = &w->flash,
+    w->receiver_cfg.ota = (ota_cfg_t){ .flash = &w->nor.flash,
                                        .crypto = &w->crypto,
                                        .layout = &w->layout,
                                        .chip_id = 5,

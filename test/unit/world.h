@@ -9,6 +9,7 @@
 #include "crypto_psa.h"
 #include "ota_boot.h"
 #include "receiver.h"
+#include "sim_flash.h"
 
 enum {
     WORLD_SLOT = 0x20000, // bytes of each of the two slots
@@ -16,18 +17,10 @@ enum {
     WORLD_OTADATA = 0xD000,
 };
 
+/// All zeros before its first world_init(), and not to be copied.
 typedef struct {
-    uint8_t mem[WORLD_FLASH];
-    unsigned erases, programs;
-    unsigned fail_at; // this erase or program fails, 0: none
-    usec_t erase_time, program_time;
-    usec_t *clock;
-} world_flash_t;
-
-typedef struct {
+    sim_flash_t nor;
     usec_t now;
-    world_flash_t nor;
-    flash_t flash;
     crypto_psa_t psa;
     crypto_t crypto;
     esp_layout_t layout;
