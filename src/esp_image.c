@@ -191,7 +191,7 @@ static void on_head(esp_image_t *im)
         if (limit_set(min) && im->cfg.efuse_rev < min) fail(im, ESP_IMAGE_ERR_CHIP_REV);
         if (limit_set(max) && im->cfg.efuse_rev > max) fail(im, ESP_IMAGE_ERR_CHIP_REV);
     }
-    if (im->page == 0) {
+    if (im->page == 0 && im->segments > 0) {
         const unsigned log2 = im->limits[4];
         if (log2 != 0 && (log2 < 13 || log2 > 16)) fail(im, ESP_IMAGE_ERR_DESC); // 8..64 KB exist
         im->page = (log2 >= 13 && log2 <= 16) ? UINT32_C(1) << log2 : PAGE_64K;

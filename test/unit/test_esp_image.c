@@ -369,6 +369,7 @@ static void an_image_without_segments_is_what_esp_idf_accepts(void **state)
         esp_image_t im;
         assert_int_equal(image_build(&spec, image), 64);
         store_le32(image + 208, 0x00010001); // no descriptor's limits: there is no descriptor
+        image[212] = 0xFF;                   // nor its page size
         assert_int_equal(run(&im, &cfg, image, 512), ESP_IMAGE_OK);
         assert_int_equal(im.len, 64);
         assert_false(im.has_desc);
