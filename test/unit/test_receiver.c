@@ -324,7 +324,7 @@ static void an_exhausted_boot_record_is_told(void **state)
     // The highest number there is, about slot 1, which runs: none is left for slot 0.
     (void)state;
     memcpy(&w.nor.mem[w.layout.slot[1].at], &w.nor.mem[w.layout.slot[0].at], WORLD_SLOT);
-    uint8_t *record = &w.nor.mem[WORLD_OTADATA];
+    uint8_t *record = w.nor.mem + WORLD_OTADATA;
     memset(record, 0xFF, 8192);
     store_le32(record, 0xFFFFFFFE);
     store_le32(record + 24, OTA_STATE_VALID);
