@@ -575,36 +575,17 @@ static void an_error_stays_text_wherever_it_is_cut(void **state)
     }
 }
 
-static unsigned hash_calls_left;
-
-static bool failing_start(void *ctx, crypto_hash_t alg)
-{
-    return hash_calls_left-- > 0 && vector_crypto()->start(ctx, alg);
-}
-
-static bool failing_update(void *ctx, const void *p, size_t len)
-{
-    return hash_calls_left-- > 0 && vector_crypto()->update(ctx, p, len);
-}
-
-static bool failing_finish(void *ctx, uint8_t *digest)
-{
-    return hash_calls_left-- > 0 && vector_crypto()->finish(ctx, digest);
-}
-
 static void a_failing_hash_library_gives_no_table(void **state)
 {
     (void)state;
-    const crypto_t failing = { vector_crypto()->ctx, failing_start, failing_update,
-                               failing_finish };
-    const partition_csv_cfg_t cfg = { .crypto = &failing };
+    const partition_csv_cfg_t cfg = { .crypto = vector_failing_crypto(0) };
     static const char csv[] = "a,data,64,,4K\n";
     for (unsigned calls = 0; calls < 3; calls++) {
-        hash_calls_left = calls;
+        (void)vector_failing_crypto(calls);
         assert_false(partition_csv_parse(&cfg, csv, sizeof csv - 1, table, error, sizeof error));
         assert_string_equal(error, "the hash library failed");
     }
-    hash_calls_left = 3;
+    (void)vector_failing_crypto(3);
     assert_true(partition_csv_parse(&cfg, csv, sizeof csv - 1, table, error, sizeof error));
 }
 

@@ -83,6 +83,38 @@ const crypto_t *vector_crypto(void)
     return &crypto;
 }
 
+static unsigned calls_left;
+
+static bool works_still(void)
+{
+    if (calls_left == 0) return false;
+    calls_left--;
+    return true;
+}
+
+static bool failing_start(void *ctx, crypto_hash_t alg)
+{
+    return works_still() && vector_crypto()->start(ctx, alg);
+}
+
+static bool failing_update(void *ctx, const void *p, size_t len)
+{
+    return works_still() && vector_crypto()->update(ctx, p, len);
+}
+
+static bool failing_finish(void *ctx, uint8_t *digest)
+{
+    return works_still() && vector_crypto()->finish(ctx, digest);
+}
+
+const crypto_t *vector_failing_crypto(unsigned calls)
+{
+    static crypto_t failing;
+    failing = (crypto_t){ vector_crypto()->ctx, failing_start, failing_update, failing_finish };
+    calls_left = calls;
+    return &failing;
+}
+
 uint64_t vector_seed(const char *program)
 {
     const char *given = getenv("TEST_SEED");

@@ -31,6 +31,9 @@ size_t vector_unhex(const char *hex, uint8_t *out, size_t cap);
 /// The hashes of the PSA library, one instance for all tests of a program.
 const crypto_t *vector_crypto(void);
 
+/// The same, but only the next `calls` of its functions work; all behind them fail.
+const crypto_t *vector_failing_crypto(unsigned calls);
+
 /// The seed of this run: from the environment variable TEST_SEED, else always the same one. Printed
 /// with the command that repeats the run.
 uint64_t vector_seed(const char *program);
