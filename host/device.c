@@ -92,9 +92,9 @@ static void choose_as_esp_idf(device_t *d)
     d->boot.slot = boot.booted;
     d->boot.gave_up = d->boot.damaged = OTA_NOTHING;
     d->boot.image = boot.image;
-    d->boot.on_trial = ota_select_read(&d->flash, &d->layout, &sel) == 0 && sel.active >= 0 &&
-                       (int)sel.record[sel.active].slot == boot.booted &&
-                       ota_select_on_trial(&sel.record[sel.active]);
+    const bool readable = ota_select_read(&d->flash, &d->layout, &sel) == 0;
+    const ota_record_t *r = readable ? ota_select_ruling(&sel, boot.booted) : NULL;
+    d->boot.on_trial = r && ota_select_on_trial(r);
 }
 
 device_start_t device_start(device_t *d)

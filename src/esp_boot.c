@@ -51,9 +51,9 @@ static void write_state(const esp_boot_cfg_t *cfg, uint32_t i, uint8_t *raw, uin
     write_record(cfg, i, raw);
 }
 
-static esp_extent_t slot_of(const esp_boot_cfg_t *cfg, const uint8_t *raw)
+static int slot_of(const esp_boot_cfg_t *cfg, const uint8_t *raw)
 {
-    return cfg->layout->slot[(load_le32(raw) - 1) % cfg->layout->slots];
+    return (int)((load_le32(raw) - 1) % cfg->layout->slots);
 }
 
 // --- Anti-rollback: the version in the descriptor, before anything else of the image is checked ---
@@ -97,7 +97,7 @@ static int choose(const esp_boot_cfg_t *cfg, bool *heal)
             write_state(cfg, i, raw[i], OTA_STATE_ABORTED);
     for (int i = 0; i < 2; i++) {
         if (!is_used(raw[i]) || is_silent(raw[i])) continue;
-        if (!is_new_enough(cfg, slot_of(cfg, raw[i]))) continue;
+        if (!is_new_enough(cfg, cfg->layout->slot[slot_of(cfg, raw[i])])) continue;
         if (active < 0 || load_le32(raw[i]) > load_le32(raw[active])) active = i;
     }
     if (active < 0) {
@@ -108,8 +108,9 @@ static int choose(const esp_boot_cfg_t *cfg, bool *heal)
     const uint32_t state = load_le32(raw[active] + AT_STATE);
     if (cfg->rollback && state == OTA_STATE_NEW)
         write_state(cfg, (uint32_t)active, raw[active], OTA_STATE_PENDING);
-    if (state == OTA_STATE_VALID) raise_counter(cfg, slot_of(cfg, raw[active]));
-    return (int)((load_le32(raw[active]) - 1) % cfg->layout->slots);
+    const int slot = slot_of(cfg, raw[active]);
+    if (state == OTA_STATE_VALID) raise_counter(cfg, cfg->layout->slot[slot]);
+    return slot;
 }
 
 /// Only the bootloader asks that: what it loads must go to memory of one kind.
@@ -152,7 +153,7 @@ void esp_boot_choose(esp_boot_t *b, const esp_boot_cfg_t *cfg)
     if (b->selected == OTA_NOTHING) return;
     for (int n = 0; n <= (int)l->slots && b->booted == OTA_NOTHING; n++) {
         const int i = (n <= b->selected + 1) ? b->selected - n : n - 1;
-        if (can_start(b, cfg, (i == OTA_FACTORY) ? l->factory : l->slot[i])) b->booted = i;
+        if (can_start(b, cfg, ota_select_extent(l, i))) b->booted = i;
     }
     if (!heal || b->booted < 0) return;
     uint8_t raw[OTA_RECORD_LEN];

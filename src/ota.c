@@ -105,16 +105,11 @@ void ota_init(ota_t *o, const ota_cfg_t *cfg)
 
 // --- Taking data ---
 
-static bool rules(const ota_select_t *sel, int slot)
-{
-    return sel->active >= 0 && (int)sel->record[sel->active].slot == slot;
-}
-
 /// The record that speaks for a slot: the one that rules, else the newer one. NULL: none.
 static const ota_record_t *record_about(const ota_select_t *sel, int slot)
 {
-    if (rules(sel, slot)) return &sel->record[sel->active];
-    const ota_record_t *about = NULL;
+    const ota_record_t *about = ota_select_ruling(sel, slot);
+    if (about) return about;
     for (int i = 0; i < 2; i++) {
         const ota_record_t *r = &sel->record[i];
         if (r->valid && (int)r->slot == slot && (!about || r->seq > about->seq)) about = r;
@@ -393,7 +388,7 @@ int ota_confirm(const ota_cfg_t *cfg)
     if (err || cfg->running < 0 || sel.newest < 0) return err;
     const ota_record_t *r = record_about(&sel, cfg->running);
     if (r && !ota_select_on_trial(r)) return 0;
-    err = rules(&sel, cfg->running)
+    err = ota_select_ruling(&sel, cfg->running)
               ? ota_select_confirm(cfg->flash, cfg->layout)
               : ota_select_overrule(cfg->flash, cfg->layout, (unsigned)cfg->running);
     return (err || !cfg->counter) ? err : raise_counter(cfg);
@@ -403,6 +398,7 @@ int ota_reject(const ota_cfg_t *cfg)
 {
     ota_select_t sel;
     const int err = ota_select_read(cfg->flash, cfg->layout, &sel);
-    if (err || !rules(&sel, cfg->running) || !is_unconfirmed(&sel, cfg->running)) return err;
+    if (err || !ota_select_ruling(&sel, cfg->running) || !is_unconfirmed(&sel, cfg->running))
+        return err;
     return ota_select_reject(cfg->flash, cfg->layout, OTA_STATE_INVALID);
 }

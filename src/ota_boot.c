@@ -47,13 +47,6 @@ static void end_failed_trials(ota_boot_t *b, const ota_cfg_t *cfg, ota_select_t 
     }
 }
 
-// The record that rules, if it is about the slot that starts.
-static const ota_record_t *record_about(const ota_select_t *sel, int slot)
-{
-    const ota_record_t *r = (sel->active >= 0) ? &sel->record[sel->active] : NULL;
-    return (r && (int)r->slot == slot) ? r : NULL;
-}
-
 // Says on flash what was chosen. The counter is raised last: nothing depends any more on what it
 // shuts out.
 static void record_choice(ota_boot_t *b, const ota_cfg_t *cfg, uint32_t minimum)
@@ -63,11 +56,11 @@ static void record_choice(ota_boot_t *b, const ota_cfg_t *cfg, uint32_t minimum)
     ota_select_t sel;
     (void)ota_select_settle(flash, cfg->layout, b->slot);
     if (ota_select_read(flash, cfg->layout, &sel) != 0) return;
-    if (b->slot >= 0 && !record_about(&sel, b->slot) && !ota_select_rejects(&sel, b->slot)) {
+    if (b->slot >= 0 && !ota_select_ruling(&sel, b->slot) && !ota_select_rejects(&sel, b->slot)) {
         (void)ota_select_overrule(flash, cfg->layout, (unsigned)b->slot);
         if (ota_select_read(flash, cfg->layout, &sel) != 0) return;
     }
-    const ota_record_t *r = record_about(&sel, b->slot);
+    const ota_record_t *r = ota_select_ruling(&sel, b->slot);
     if (r && ota_select_on_trial(r)) // PENDING: it had its start, but the one after it is damaged
         b->on_trial =
             r->state == OTA_STATE_PENDING || ota_select_mark_start(flash, cfg->layout) == 0;

@@ -122,6 +122,12 @@ void ota_select_rule(ota_select_t *sel)
     }
 }
 
+const ota_record_t *ota_select_ruling(const ota_select_t *sel, int slot)
+{
+    const ota_record_t *r = (sel->active >= 0) ? &sel->record[sel->active] : NULL;
+    return (r && (int)r->slot == slot) ? r : NULL;
+}
+
 /// The first half's seq, or if that cannot be read the completion's.
 static ota_record_t read_record(const uint8_t raw[USED_LEN], unsigned slots)
 {
@@ -293,7 +299,7 @@ int ota_select_retire(const flash_t *flash, const esp_layout_t *layout, unsigned
     ota_select_t sel;
     int err = ota_select_read(flash, layout, &sel);
     if (err) return err;
-    const bool rules = sel.active >= 0 && sel.record[sel.active].slot == slot;
+    const bool rules = ota_select_ruling(&sel, (int)slot) != NULL;
     if (rules && running >= 0 && !other_speaks_for(&sel, (unsigned)running)) {
         err = ota_select_append(flash, layout, (unsigned)running, OTA_STATE_VALID);
         if (!err) err = ota_select_read(flash, layout, &sel);
@@ -389,7 +395,7 @@ int ota_select_settle(const flash_t *flash, const esp_layout_t *layout, int slot
     for (int i = 0; i < 2 && !err; i++)
         if (!sel.record[i].valid && !sel.record[i].wiped)
             err = wipe(flash, sector_at(flash, layout, i));
-    if (err || sel.active < 0 || (int)sel.record[sel.active].slot != slot) return err;
+    if (err || !ota_select_ruling(&sel, slot)) return err;
     const int trial = unsettled(&sel);
     if (trial < 0) return complete(flash, layout, &sel);
     return is_replaced(&sel, trial, layout->slots) ? wipe(flash, sector_at(flash, layout, trial))

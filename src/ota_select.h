@@ -80,6 +80,9 @@ bool ota_select_on_trial(const ota_record_t *r);
 /// Finds out anew which record rules; for a bootloader that decided against one.
 void ota_select_rule(ota_select_t *sel);
 
+/// The record that rules, if it is about `slot`; else NULL.
+const ota_record_t *ota_select_ruling(const ota_select_t *sel, int slot);
+
 /// True if the last that is recorded about `slot` is that it was INVALID or ABORTED.
 bool ota_select_rejects(const ota_select_t *sel, int slot);
 
