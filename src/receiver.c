@@ -112,7 +112,7 @@ static receiver_events_t on_stream(receiver_t *r, stream_events_t ev, usec_t now
 static uint8_t block_size_for(const receiver_t *r)
 {
     const isotp_rx_t *rx = &r->isotp.rx;
-    const uint32_t room = r->stream.cap - STREAM_RESERVE;
+    const uint32_t room = r->ring.cap - STREAM_RESERVE;
     if (rx->state == ISOTP_RX_IDLE) return 0; // a single frame
     if (r->cfg->block_size == 0 && rx->len <= room) return 0;
     const size_t largest = smaller(UINT8_MAX, room / 2 / rx->cf_len);
@@ -170,16 +170,16 @@ static void feed(receiver_t *r)
 {
     const uint8_t *data;
     uint32_t len, used;
-    while ((len = stream_peek(&r->stream, &data)) > 0) {
+    while ((len = ring_peek(&r->ring, &data)) > 0) {
         used = (uint32_t)ota_write(&r->ota, data, len);
         if (used == 0) return;
-        stream_consume(&r->stream, used);
+        ring_drop(&r->ring, used);
     }
 }
 
 static bool all_fed(const receiver_t *r)
 {
-    return r->stream.state == STREAM_ENDING && r->stream.used == 0;
+    return r->stream.state == STREAM_ENDING && r->ring.used == 0;
 }
 
 static receiver_events_t work(receiver_t *r, usec_t now)
@@ -198,7 +198,7 @@ static bool has_work(const receiver_t *r)
 {
     const uint8_t *data;
     if (r->state != RECEIVER_RECEIVING) return false;
-    return ota_busy(&r->ota) || all_fed(r) || stream_peek(&r->stream, &data) > 0;
+    return ota_busy(&r->ota) || all_fed(r) || ring_peek(&r->ring, &data) > 0;
 }
 
 // --- The one shape ---
@@ -208,7 +208,8 @@ void receiver_init(receiver_t *r, const receiver_cfg_t *cfg, void *ring, uint32_
     memset(r, 0, sizeof *r);
     r->cfg = cfg;
     isotp_init(&r->isotp, &cfg->isotp);
-    stream_init(&r->stream, ring, cap);
+    ring_init(&r->ring, ring, cap);
+    stream_init(&r->stream, &r->ring);
     ota_init(&r->ota, &cfg->ota);
 }
 

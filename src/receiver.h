@@ -80,9 +80,10 @@ typedef struct {
     receiver_state_t state;   // read
     receiver_result_t result; // read: of the last transfer, with FAILED and COMPLETE
     isotp_t isotp;            // read
-    stream_t stream;          // read
-    ota_t ota;                // read
-    uint8_t block_size;       // of the message that comes in
+    ring_t ring;
+    stream_t stream;    // read
+    ota_t ota;          // read
+    uint8_t block_size; // of the message that comes in
     uint8_t status[RECEIVER_STATUS_LEN];
     bool status_owed; // it could not be given to isotp yet
 } receiver_t;
