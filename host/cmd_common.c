@@ -170,13 +170,14 @@ int command_read_secret(const char *path, uint8_t *secret, size_t cap, size_t *l
     if (!text) return command_fail(EXIT_USAGE, "--key: %s: %s", path, error);
     bool good = true;
     for (uint32_t i = 0; i < size && good; i++) {
+        static const char hex[] = "0123456789abcdef";
         if (isspace(text[i])) continue;
-        const unsigned value =
-            isdigit(text[i]) ? text[i] - '0' : (unsigned)toupper(text[i]) - 'A' + 10;
-        good = isxdigit(text[i]) && digits < 2 * cap;
-        if (good)
-            secret[digits / 2] = (uint8_t)((digits % 2 ? secret[digits / 2] << 4 : 0) | value);
-        digits += good;
+        const char *digit = memchr(hex, tolower(text[i]), sizeof hex - 1);
+        good = digit && digits < 2 * cap;
+        if (!good) break;
+        const unsigned high = (digits % 2) ? secret[digits / 2] * 16U : 0;
+        secret[digits / 2] = (uint8_t)(high + (unsigned)(digit - hex));
+        digits++;
     }
     if (size > 0) memset(text, 0, size);
     free(text);

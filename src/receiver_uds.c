@@ -354,7 +354,7 @@ static bool routine_done(receiver_t *r, uds_nrc_t *nrc, receiver_events_t *event
     case OTA_FOUND: return put_be32(r, ota->at) && put(r, ota->buf, CRYPTO_SHA256_LEN);
     case OTA_ERASED: return put_byte(r, 0);
     case OTA_VERIFIED:
-        r->received = 0;
+        r->received = ota->image.len;
         r->protocol = RECEIVER_UDS;
         *nrc = activate(r, events);
         return *nrc || put_byte(r, 0);
@@ -402,6 +402,7 @@ static bool call(receiver_t *r, uds_nrc_t *nrc, receiver_events_t *events)
 
 static bool call_done(receiver_t *r, uds_nrc_t *nrc, receiver_events_t *events)
 {
+    *nrc = UDS_OK;
     switch (r->uds.call.kind) {
     case UDS_CALL_BLOCK: return block_done(r, nrc);
     case UDS_CALL_EXIT: return exit_done(r, nrc);
