@@ -138,12 +138,22 @@ static receiver_events_t on_stream_message(receiver_t *r, isotp_events_t ev, use
     return on_stream(r, stream, now);
 }
 
-// In the middle of a stream's transfer any byte may be data; else the first one tells. No request begins
-// like a transfer: 0xE9 is no service, and 'O' a response.
+// Where ISO 14229-1 has its requests (Table 2).
+static bool is_service(uint8_t sid)
+{
+    return (sid >= 0x10 && sid <= 0x3E) || (sid >= 0x83 && sid <= 0x88) ||
+           (sid >= 0xBA && sid <= 0xBE);
+}
+
+// In the middle of a stream's transfer any byte may be data; else the first one tells. Neither 0xE9 nor
+// 'O' is a request. What is neither is left to the stream if it is long, which refuses it at once: a sender
+// whose transfer has failed goes on with such messages.
 static bool is_diagnostic(const receiver_t *r)
 {
-    const uint8_t first = r->isotp.rx.data[0];
-    return r->stream.state == STREAM_IDLE && first != ESP_IMAGE_MAGIC && first != 'O';
+    const isotp_rx_t *rx = &r->isotp.rx;
+    const uint8_t first = rx->data[0];
+    if (r->stream.state != STREAM_IDLE || first == ESP_IMAGE_MAGIC || first == 'O') return false;
+    return is_service(first) || rx->data_len == rx->len;
 }
 
 static bool tester_is_at_work(const receiver_t *r)

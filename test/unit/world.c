@@ -85,6 +85,11 @@ static isotp_events_t to_sender(world_t *w, const can_frame_t *f)
     if (f->data[0] == 0x31) w->waits++;
     const isotp_events_t ev = isotp_input(&w->sender, f, w->now);
     if (ev & ISOTP_RX_END) {
+        if (w->sender.rx.data[0] != 'O') { // refused by the UDS server: a stray message
+            assert_int_equal(w->sender.rx.len, UDS_NEGATIVE_LEN);
+            assert_int_equal(w->sender.rx.data[0], UDS_NEGATIVE);
+            return ev;
+        }
         w->statuses++;
         assert_int_equal(w->sender.rx.len, RECEIVER_STATUS_LEN);
         memcpy(w->status, w->sender.rx.data, RECEIVER_STATUS_LEN);
