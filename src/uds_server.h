@@ -72,6 +72,7 @@ typedef struct {
     /// requestSeed's sub-function, odd, 01..41; sendKey is the next one. 0: no SecurityAccess at all, and
     /// nothing is locked.
     uint8_t level;
+    uint8_t seed_len; // bytes of a seed, up to UDS_SEED_MAX; 0: 16
     /// Nothing is locked: requestSeed of `level` is answered by zeros, as by an unlocked server.
     bool open;
     uint8_t attempts;    // wrong keys until the delay; 0: 3
@@ -90,7 +91,7 @@ typedef enum {
     UDS_CALL_RESET,   // id: resetType. If answered with OK, UDS_SERVER_RESET follows
     UDS_CALL_READ, // id: a DID; put its bytes. UDS_REQUEST_OUT_OF_RANGE: unknown, others may be read
     UDS_CALL_WRITE, // id: a DID of the table; data, len
-    UDS_CALL_SEED,  // id: the level; put 1..UDS_SEED_MAX bytes, not all zero
+    UDS_CALL_SEED, // id: the level; put cfg.seed_len random bytes. All zero, they are refused: 0x22
     UDS_CALL_KEY, // id: the level; data, len: the key for uds_server_t.seed. UDS_INVALID_KEY: wrong
     UDS_CALL_ROUTINE, // id: a RID of the table; type; data, len: the option record. Put the status record
     UDS_CALL_DOWNLOAD, // at, size: memoryAddress and memorySize; id: dataFormatIdentifier
@@ -119,7 +120,9 @@ typedef struct {
     uint8_t communication;      // read: controlType of CommunicationControl in force, 0: normal
     bool dtc_off;               // read: DTCs are not to be recorded
     uint8_t seed[UDS_SEED_MAX]; // read, with UDS_CALL_KEY
-    uint8_t seed_len;
+    uint8_t seed_len;           // of the seed that a key is awaited for; 0: none
+    // Private: see uds_server.c.
+    uint8_t phase, sending, flags;
     struct {
         bool active;       // read: a download is under way
         bool repeatable;   // a block was accepted: it may come again
@@ -127,7 +130,20 @@ typedef struct {
         uint32_t size;     // read: bytes announced
         uint32_t received; // read: bytes accepted
     } transfer;
-    // The rest is private: the request, the response, the timers. (H1 defines it.)
+    // The rest is private.
+    uint8_t attempts;      // wrong keys
+    uint8_t mode;          // of the request being answered
+    uint8_t busy_sid;      // a 0x21 for this service is to be sent; 0: none
+    uint8_t have;          // bytes stored of the request that comes in
+    uint8_t head[2];       // its first bytes, also if it is not stored
+    uint8_t at, read_len;  // ReadDataByIdentifier: next DID, end of the request
+    uint16_t mark;         // its response without the DID being read
+    uint16_t response_len; // UDS_RESPONSE_MAX + 1: it became too long
+    uint32_t len;          // of the request that comes in, or is held
+    usec_t clock;          // of S3, P2 or P2*
+    usec_t gap;            // no 0x78 before
+    usec_t delay_until;    // no requestSeed before
+    uint8_t note[UDS_NEGATIVE_LEN];
     uint8_t request[UDS_REQUEST_MAX];
     uint8_t response[UDS_RESPONSE_MAX];
 } uds_server_t;
@@ -139,11 +155,13 @@ void uds_server_init(uds_server_t *s, const uds_server_cfg_t *cfg, usec_t now);
 void uds_server_begin(uds_server_t *s, uint32_t len, usec_t now);
 
 /// Its next bytes. Returns how many of them, from the front, are the server's business. The rest are
-/// data of a block that will be accepted: the caller keeps them until UDS_CALL_BLOCK, and drops them
-/// if that does not come with uds_server_end().
+/// data of a block that will be accepted: the caller keeps them until UDS_CALL_BLOCK. That comes with
+/// uds_server_end(), or, if the response before was just leaving, with uds_server_sent(). What it has
+/// not come for is to be dropped with uds_server_break() and the next uds_server_begin().
 uint32_t uds_server_data(uds_server_t *s, const uint8_t *data, uint32_t len);
 
-/// It is complete. (A request that comes while another one is being answered gets 0x21.)
+/// It is complete. A request that comes while another one is being answered gets 0x21; one that comes
+/// while the response to that one is leaving (its confirmation may come late) is held until uds_server_sent().
 uds_server_events_t uds_server_end(uds_server_t *s, usec_t now);
 
 /// It will not be completed.
@@ -164,10 +182,11 @@ uds_server_events_t uds_server_answer(uds_server_t *s, uds_nrc_t nrc, usec_t now
 
 /// The message to be sent now, or NULL. Good until uds_server_sent().
 const uint8_t *uds_server_output(uds_server_t *s, uint32_t *len);
-void uds_server_taken(uds_server_t *s, usec_t now);               // the transport took it
-uds_server_events_t uds_server_sent(uds_server_t *s, usec_t now); // it has left, or never will
+void uds_server_taken(uds_server_t *s, usec_t now); // the transport took it
+/// It has left, or never will. May begin a request that was held: UDS_SERVER_CALL.
+uds_server_events_t uds_server_sent(uds_server_t *s, usec_t now);
 
-/// True: the device may do nothing else until `until`. False: an answer is due before that, and a response
+/// True: the device may do nothing else until `until`, less than 0.8 x P2*server from now. False: an answer is due before that, and a response
 /// 0x78 may be waiting in uds_server_output(): send it, and ask again.
 bool uds_server_can_wait(uds_server_t *s, usec_t until, usec_t now);
 

@@ -32,7 +32,7 @@ int world_boot(world_t *w)
     ota_boot_choose(&w->boot, &w->receiver_cfg.ota);
     assert_true(w->boot.slot >= 0);
     w->receiver_cfg.ota.running = w->boot.slot;
-    receiver_init(&w->receiver, &w->receiver_cfg, w->ring, w->ring_cap);
+    receiver_init(&w->receiver, &w->receiver_cfg, w->ring, w->ring_cap, w->now);
     if (w->boot.on_trial) assert_int_equal(ota_confirm(&w->receiver_cfg.ota), 0);
     w->events = 0;
     return w->boot.slot;
@@ -56,6 +56,10 @@ void world_init(world_t *w, const char *image, uint32_t ring_cap)
     w->receiver_cfg.isotp = standard;
     w->receiver_cfg.isotp.tx_id = 0x7E8;
     w->receiver_cfg.isotp.rx_id = 0x7E0;
+    w->receiver_cfg.functional = standard;
+    w->receiver_cfg.functional.functional = true;
+    w->receiver_cfg.functional.tx_id = 0x7E8;
+    w->receiver_cfg.functional.rx_id = 0x7DF;
     w->receiver_cfg.ota = (ota_cfg_t){ .flash = &w->nor.flash,
                                        .crypto = &w->crypto,
                                        .layout = &w->layout,
@@ -81,6 +85,11 @@ static isotp_events_t to_sender(world_t *w, const can_frame_t *f)
     if (f->data[0] == 0x31) w->waits++;
     const isotp_events_t ev = isotp_input(&w->sender, f, w->now);
     if (ev & ISOTP_RX_END) {
+        if (w->sender.rx.data[0] != 'O') { // refused by the UDS server: a stray message
+            assert_int_equal(w->sender.rx.len, UDS_NEGATIVE_LEN);
+            assert_int_equal(w->sender.rx.data[0], UDS_NEGATIVE);
+            return ev;
+        }
         w->statuses++;
         assert_int_equal(w->sender.rx.len, RECEIVER_STATUS_LEN);
         memcpy(w->status, w->sender.rx.data, RECEIVER_STATUS_LEN);
