@@ -186,6 +186,11 @@ extern const uint8_t *bytes;
 #elif defined EXAMPLE_partition_csv
 extern const char *text;
 
+#elif defined EXAMPLE_uds_text
+#include <stdio.h>
+extern const uint8_t *message;
+extern uint8_t nrc;
+
 #elif defined EXAMPLE_utf8
 #include <stdio.h>
 #include <stdlib.h>
