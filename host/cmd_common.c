@@ -1,5 +1,6 @@
 // cmd_common.c - what the commands share: see command.h.
 // SPDX-License-Identifier: Apache-2.0
+#include "access_psa.h"
 #include "bus_log.h"
 #include "command.h"
 #include "escape.h"
@@ -8,6 +9,7 @@
 #include "receiver.h" // the result codes of the status message
 #include "utf8.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -59,6 +61,9 @@ static const struct {
     { RECEIVER_SILENT, EXIT_FAILED, "nothing came for 10 s" },
     { RECEIVER_EXCESS, EXIT_FAILED, "more bytes came than were announced" },
     { RECEIVER_OVERRUN, EXIT_FAILED, "bytes came faster than allowed" },
+    { RECEIVER_ABORTED, EXIT_FAILED, "the session ended before the download did" },
+    { RECEIVER_REJECTED, EXIT_REFUSED,
+      "the firmware in the other slot was rejected after an earlier start" },
     { RECEIVER_FLASH, EXIT_FAILED, "its flash failed" },
     { RECEIVER_UNCONFIRMED, EXIT_REFUSED,
       "the firmware it runs is not confirmed yet, and the other slot is its only fallback; restart it first" },
@@ -93,6 +98,12 @@ int command_check_bus(const bus_options_t *o)
                             "--source and --destination: one has 29 bits, the other 11");
     if (o->host_id.id == o->device_id.id)
         return command_fail(EXIT_USAGE, "--source and --destination are the same identifier");
+    if (o->functional_id.id && o->functional_id.ext != o->host_id.ext)
+        return command_fail(EXIT_USAGE, "--functional and --source: one has 29 bits, the other 11");
+    const uint32_t functional = command_functional(o, false).tx_id;
+    if (functional == o->host_id.id || functional == o->device_id.id)
+        return command_fail(EXIT_USAGE, "--functional is the same identifier as %s",
+                            functional == o->host_id.id ? "--source" : "--destination");
     if (o->bus.log && bus_log_format(o->bus.log) == BUS_LOG_UNKNOWN)
         return command_fail(
             EXIT_USAGE,
@@ -137,6 +148,43 @@ isotp_cfg_t command_isotp(const bus_options_t *o, bool device)
     cfg.tx_dl = o->bus.fd ? 64 : 8;
     cfg.min_gap = (uint32_t)(o->gap_ms * 1000);
     return cfg;
+}
+
+isotp_cfg_t command_functional(const bus_options_t *o, bool device)
+{
+    isotp_cfg_t cfg = command_isotp(o, device);
+    const uint32_t id = o->functional_id.id ? o->functional_id.id
+                        : cfg.ext           ? ISOTP_ID_FIXED_FUNCTIONAL | 0x33F1
+                                            : 0x7DF;
+    *(device ? &cfg.rx_id : &cfg.tx_id) = id;
+    cfg.functional = true;
+    return cfg;
+}
+
+int command_read_secret(const char *path, uint8_t *secret, size_t cap, size_t *len)
+{
+    char error[200];
+    uint32_t size = 0;
+    size_t digits = 0;
+    uint8_t *text = command_read_file(path, &size, error, sizeof error);
+    if (!text) return command_fail(EXIT_USAGE, "--key: %s: %s", path, error);
+    bool good = true;
+    for (uint32_t i = 0; i < size && good; i++) {
+        static const char hex[] = "0123456789abcdef";
+        if (isspace(text[i])) continue;
+        const char *digit = memchr(hex, tolower(text[i]), sizeof hex - 1);
+        good = digit && digits < 2 * cap;
+        if (!good) break;
+        const unsigned high = (digits % 2) ? secret[digits / 2] * 16U : 0;
+        secret[digits / 2] = (uint8_t)(high + (unsigned)(digit - hex));
+        digits++;
+    }
+    if (size > 0) memset(text, 0, size);
+    free(text);
+    *len = digits / 2;
+    if (good && digits % 2 == 0 && *len >= ACCESS_SECRET_MIN) return EXIT_DONE;
+    return command_fail(EXIT_USAGE, "--key: %s: not %d to %zu bytes as hexadecimal digits", path,
+                        ACCESS_SECRET_MIN, cap);
 }
 
 uint8_t *command_read_file(const char *path, uint32_t *len, char *error, size_t cap)

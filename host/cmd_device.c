@@ -11,7 +11,7 @@
 
 typedef struct {
     bus_options_t bus;
-    const char *flash, *partitions, *app, *chip, *efuse, *project;
+    const char *flash, *partitions, *app, *chip, *efuse, *project, *key;
     bool create, force, fail_self_test, idf_bootloader;
     uint32_t block_size, cut_at, chip_rev, attempts;
     double slowness, stmin_ms;
@@ -86,19 +86,26 @@ static const char *result_text(const receiver_t *r, char *text, size_t cap)
     return known ? known : "reason unknown";
 }
 
+static void print_start(const receiver_t *r)
+{
+    static const char *const protocols[] = { "plain", "header", "uds" };
+    char name[16];
+    printf("update: started (%s), writing %s", protocols[r->protocol],
+           slot_name((int)r->ota.slot, name));
+    if (r->received > 0 && r->protocol == RECEIVER_UDS) printf(" from byte %u on", r->received);
+    putchar('\n');
+}
+
 static void print_events(const device_t *d, unsigned events)
 {
     char name[16], text[200];
     const receiver_t *r = &d->receiver;
-    if (events & RECEIVER_STARTED)
-        printf("update: started (%s), writing %s\n",
-               r->stream.kind == STREAM_PLAIN ? "plain" : "header",
-               slot_name((int)r->ota.slot, name));
+    if (events & RECEIVER_STARTED) print_start(r);
     if (events & RECEIVER_FAILED)
-        printf("update: failed after %u bytes (%s); %s stays\n", r->stream.total,
+        printf("update: failed after %u bytes (%s); %s stays\n", r->received,
                result_text(r, text, sizeof text), slot_name(d->boot.slot, name));
     if (events & RECEIVER_COMPLETE)
-        printf("update: complete, %u bytes verified in %s\n", r->stream.total,
+        printf("update: complete, %u bytes verified in %s\n", r->received,
                slot_name((int)r->ota.slot, name));
     fflush(stdout);
 }
@@ -185,11 +192,18 @@ static int run(const device_options_t *o, uint16_t chip_id)
 {
     static device_t device;
     char error[256];
+    uint8_t secret[ACCESS_SECRET_MAX];
+    size_t secret_len = 0;
+    if (o->key && command_read_secret(o->key, secret, sizeof secret, &secret_len))
+        return EXIT_USAGE;
     device_cfg_t cfg = {
         .path = o->flash,
         .chip_id = chip_id,
         .chip_rev = (uint16_t)o->chip_rev,
         .isotp = command_isotp(&o->bus, true),
+        .functional = command_functional(&o->bus, true),
+        .secret = o->key ? secret : NULL,
+        .secret_len = secret_len,
         .block_size = (uint8_t)o->block_size,
         .stmin = o->stmin,
         .fail_self_test = o->fail_self_test,
@@ -253,6 +267,9 @@ int cmd_device(int argc, char **argv)
           "anti-rollback: firmware with a lower secure version\nthan FILE counts is refused; made if missing",
           0, 0 },
         { OPTION_TEXT, 0, "project", "NAME", &o.project, "firmware of another project is refused",
+          0, 0 },
+        { OPTION_TEXT, 0, "key", "FILE", &o.key,
+          "SecurityAccess: only who has this secret can update by\nUDS; 16 to 64 bytes, as hexadecimal digits",
           0, 0 },
         { OPTION_NUMBER, 0, "attempts", "N", &o.attempts,
           "starts in which new firmware may confirm itself,\n1 to 3; default 1", 1,

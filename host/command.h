@@ -48,6 +48,7 @@ int command_parse(const char *usage, const option_t *options, size_t count, int 
 typedef struct {
     bus_cfg_t bus;
     options_can_id_t host_id, device_id; // the host sends on the first and listens to the second
+    options_can_id_t functional_id;      // UDS requests to all nodes; id 0: the standard's
     options_byte_t padding;
     double gap_ms;
 } bus_options_t;
@@ -71,6 +72,8 @@ typedef struct {
       "what the host sends on, hex, 8 digits: 29 bit; default 7E0", 0, 0 },                           \
     { OPTION_CAN_ID, 'd', "destination", "ID", &(o)->device_id,                                       \
       "what the host listens to; default 7E8", 0, 0 },                                                \
+    { OPTION_CAN_ID, 0, "functional", "ID", &(o)->functional_id,                                      \
+      "for UDS requests to all nodes; default 7DF, or 18DB33F1", 0, 0 },                              \
     { OPTION_BYTE, 'p', "padding", "BYTE", &(o)->padding,                                             \
       "fill frames up to 8 bytes with BYTE, hex", 0, 0 },                                             \
     { OPTION_FLAG, 0, "fd", NULL, &(o)->bus.fd,                                                       \
@@ -89,6 +92,13 @@ bus_t *command_open_bus(const bus_options_t *o, int *code, char *error, size_t c
 
 /// The transport's settings for the host's side, or (`device`) for the device's.
 isotp_cfg_t command_isotp(const bus_options_t *o, bool device);
+
+/// The same for UDS requests to all nodes.
+isotp_cfg_t command_functional(const bus_options_t *o, bool device);
+
+/// The secret of SecurityAccess from a file: hexadecimal digits, blanks between them or not,
+/// ACCESS_SECRET_MIN..MAX bytes. EXIT_DONE, or EXIT_USAGE after a message.
+int command_read_secret(const char *path, uint8_t *secret, size_t cap, size_t *len);
 
 /// Reads a whole file; free() it. NULL: `error` says why, without the path.
 uint8_t *command_read_file(const char *path, uint32_t *len, char *error, size_t cap);

@@ -51,6 +51,52 @@ static bool find_chip(device_t *d, char *error, size_t cap)
     return true;
 }
 
+// --- What it says about itself ---
+
+static size_t read_ident(void *ctx, uint16_t did, uint8_t *p, size_t cap)
+{
+    static const struct {
+        uint16_t did;
+        const char *text;
+    } fixed[] = {
+        { UDS_DID_BOOT_SOFTWARE, "\x01isotp-ota bootloader" },
+        { UDS_DID_SPARE_PART_NUMBER, "SIM-0001" },
+        { UDS_DID_SOFTWARE_NUMBER, "SIM-SW-01" },
+        { UDS_DID_SERIAL_NUMBER, "00000001" },
+        { UDS_DID_VIN, "SIMULATEDVEH00001" },
+        { UDS_DID_HARDWARE_NUMBER, "SIM-HW-01" },
+        { UDS_DID_SUPPLIER_HARDWARE_VERSION, "1.0" },
+    };
+    const device_t *d = ctx;
+    for (size_t i = 0; i < DEVICE_NOTES; i++) {
+        if (d->note[i].did != did || d->note[i].len > cap) continue;
+        memcpy(p, d->note[i].bytes, d->note[i].len);
+        return d->note[i].len;
+    }
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
+        const size_t len = strlen(fixed[i].text);
+        if (fixed[i].did != did || len > cap) continue;
+        memcpy(p, fixed[i].text, len);
+        return len;
+    }
+    return 0;
+}
+
+static bool write_ident(void *ctx, uint16_t did, const uint8_t *p, size_t len)
+{
+    device_t *d = ctx;
+    size_t i = 0;
+    while (i < DEVICE_NOTES && d->note[i].len > 0 && d->note[i].did != did)
+        i++;
+    if (i == DEVICE_NOTES || len > DEVICE_NOTE_MAX) return false;
+    d->note[i].did = did;
+    d->note[i].len = len;
+    memcpy(d->note[i].bytes, p, len);
+    return true;
+}
+
+// --- Life ---
+
 bool device_open(device_t *d, const device_cfg_t *cfg, char *error, size_t cap)
 {
     memset(d, 0, sizeof *d);
@@ -58,7 +104,14 @@ bool device_open(device_t *d, const device_cfg_t *cfg, char *error, size_t cap)
     if (!flash_file_open(&d->file, cfg->path, &d->flash, error, cap)) return false;
     d->file.slowness = cfg->slowness;
     d->file.cut_at = cfg->cut_at;
-    crypto_psa_init(&d->psa, &d->crypto);
+    d->ident = (ident_t){ d, read_ident, write_ident };
+    if (!crypto_psa_init(&d->psa, &d->crypto) ||
+        (cfg->secret &&
+         !access_psa_init(&d->access_psa, cfg->secret, cfg->secret_len, &d->access))) {
+        snprintf(error, cap, "the crypto library did not start");
+        device_close(d);
+        return false;
+    }
     if (cfg->efuse && !efuse_file_open(&d->efuse_file, cfg->efuse, &d->efuse, error, cap)) {
         device_close(d);
         return false;
@@ -112,8 +165,12 @@ device_start_t device_start(device_t *d)
         .ota = d->ota,
         .block_size = d->cfg.block_size,
         .stmin = d->cfg.stmin,
+        .functional = d->cfg.functional,
+        .access = d->cfg.secret ? &d->access : NULL,
+        .ident = &d->ident,
+        .flash_pause = (uint32_t)(FLASH_FILE_LONGEST * d->cfg.slowness),
     };
-    receiver_init(&d->receiver, &d->receiver_cfg, d->ring, sizeof d->ring);
+    receiver_init(&d->receiver, &d->receiver_cfg, d->ring, sizeof d->ring, bus_clock());
     if (!d->boot.on_trial) return DEVICE_RUNS;
     const int err = d->cfg.fail_self_test ? ota_reject(ota) : ota_confirm(ota);
     if (d->file.cut) return DEVICE_POWER_CUT;

@@ -11,6 +11,7 @@
 #ifndef DEVICE_H
 #define DEVICE_H
 
+#include "access_psa.h"
 #include "crypto_psa.h"
 #include "drive.h"
 #include "efuse_file.h"
@@ -19,10 +20,13 @@
 #include "receiver.h"
 
 typedef struct {
-    const char *path;    // the flash file
-    uint16_t chip_id;    // ESP_IMAGE_ANY_CHIP: that of the first image found in it
-    uint16_t chip_rev;   // ESP_IMAGE_ANY_REV: the lowest that this image asks for
-    isotp_cfg_t isotp;   // from the device's side
+    const char *path;       // the flash file
+    uint16_t chip_id;       // ESP_IMAGE_ANY_CHIP: that of the first image found in it
+    uint16_t chip_rev;      // ESP_IMAGE_ANY_REV: the lowest that this image asks for
+    isotp_cfg_t isotp;      // from the device's side
+    isotp_cfg_t functional; // the same for requests to all nodes
+    const uint8_t *secret;  // of SecurityAccess; NULL: nothing is locked
+    size_t secret_len;
     uint8_t block_size;  // as in receiver_cfg_t
     uint8_t stmin;       // as in receiver_cfg_t
     bool fail_self_test; // an application on trial finds that it does not work
@@ -34,7 +38,14 @@ typedef struct {
     bool idf_bootloader; // start as ESP-IDF's bootloader does, with rollback
 } device_cfg_t;
 
-enum { DEVICE_RING = 8192 };
+enum { DEVICE_RING = 8192, DEVICE_NOTES = 3, DEVICE_NOTE_MAX = 9 };
+
+/// What a tester wrote by data identifier; survives a restart, as in a real device's NVS.
+typedef struct {
+    uint16_t did;
+    size_t len;
+    uint8_t bytes[DEVICE_NOTE_MAX];
+} device_note_t;
 
 typedef struct {
     device_cfg_t cfg;
@@ -47,6 +58,10 @@ typedef struct {
     counter_t efuse;
     ota_cfg_t ota;   // read: chip_id, running
     ota_boot_t boot; // read: what the bootloader found
+    access_psa_t access_psa;
+    access_t access;
+    ident_t ident;
+    device_note_t note[DEVICE_NOTES];
     receiver_cfg_t receiver_cfg;
     receiver_t receiver; // read
     uint8_t ring[DEVICE_RING];

@@ -17,7 +17,10 @@ typedef struct {
     bool cut;           // read: it did; from now on every operation fails
 } flash_file_t;
 
-enum { FLASH_FILE_SECTOR = 4096 };
+enum {
+    FLASH_FILE_SECTOR = 4096,
+    FLASH_FILE_LONGEST = 50000, // microseconds of one operation, at slowness 1
+};
 
 /// Opens an existing file and locks it. False: `error` holds one line.
 bool flash_file_open(flash_file_t *f, const char *path, flash_t *out, char *error, size_t cap);

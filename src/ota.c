@@ -9,6 +9,7 @@
 //   OPEN       finish    ->  FLUSHING  if the image is complete
 //   FLUSHING   step      ->  FLUSHING  the same, the last page padded with 0xFF
 //                        ->  READBACK  all written
+//   any        recheck   ->  READBACK  nothing touched
 //   READBACK   step      ->  READBACK  512 bytes through the parser and SHA-256
 //                        ->  VERIFIED  the parser says so
 //   VERIFIED   activate  ->  IDLE      one new boot record
@@ -105,21 +106,9 @@ void ota_init(ota_t *o, const ota_cfg_t *cfg)
 
 // --- Taking data ---
 
-/// The record that speaks for a slot: the one that rules, else the newer one. NULL: none.
-static const ota_record_t *record_about(const ota_select_t *sel, int slot)
-{
-    const ota_record_t *about = ota_select_ruling(sel, slot);
-    if (about) return about;
-    for (int i = 0; i < 2; i++) {
-        const ota_record_t *r = &sel->record[i];
-        if (r->valid && (int)r->slot == slot && (!about || r->seq > about->seq)) about = r;
-    }
-    return about;
-}
-
 static bool is_unconfirmed(const ota_select_t *sel, int running)
 {
-    const ota_record_t *r = record_about(sel, running);
+    const ota_record_t *r = ota_select_about(sel, running);
     return r && ota_select_on_trial(r);
 }
 
@@ -147,6 +136,26 @@ ota_err_t ota_begin(ota_t *o, uint32_t size)
 }
 
 ota_err_t ota_survey(ota_t *o) { return open_slot(o, OTA_SURVEY); }
+
+static void read_back(ota_t *o, uint32_t len)
+{
+    o->phase = OTA_READBACK;
+    o->fill = len;
+    o->at = 0;
+    parse_from_start(o, o->cfg->crypto);
+}
+
+ota_err_t ota_recheck(ota_t *o)
+{
+    ota_select_t sel;
+    const ota_err_t err = open_slot(o, OTA_READBACK);
+    if (err) return err;
+    const int flash_err = ota_select_read(o->cfg->flash, o->cfg->layout, &sel);
+    if (flash_err) return fail_flash(o, flash_err);
+    if (ota_select_rejects(&sel, (int)o->slot)) return fail(o, OTA_ERR_REJECTED);
+    read_back(o, target(o).size);
+    return OTA_OK;
+}
 
 ota_err_t ota_resume(ota_t *o)
 {
@@ -280,9 +289,10 @@ static ota_err_t readback_step(ota_t *o)
     uint32_t len;
     ota_err_t err = read_slot(o, o->fill, &len);
     if (!err) err = parse(o, o->buf, len);
+    if (!err) err = judge(o);
     if (err) return err;
     o->fill -= len;
-    if (o->fill > 0) return OTA_OK;
+    if (o->fill > 0 && !esp_image_complete(&o->image)) return OTA_OK;
     if (esp_image_finish(&o->image) != ESP_IMAGE_OK) return fail(o, OTA_ERR_IMAGE);
     o->phase = OTA_VERIFIED;
     return OTA_OK;
@@ -343,10 +353,7 @@ ota_err_t ota_step(ota_t *o)
     if (o->phase == OTA_HASHING) return hash_step(o);
     if (o->phase == OTA_ERASING) return erase_step(o);
     if (o->phase == OTA_OPEN || o->fill > 0) return write_step(o);
-    o->phase = OTA_READBACK;
-    o->fill = o->image.len;
-    o->at = 0;
-    parse_from_start(o, o->cfg->crypto);
+    read_back(o, o->image.len);
     return OTA_OK;
 }
 
@@ -386,7 +393,7 @@ int ota_confirm(const ota_cfg_t *cfg)
     ota_select_t sel;
     int err = ota_select_read(cfg->flash, cfg->layout, &sel);
     if (err || cfg->running < 0 || sel.newest < 0) return err;
-    const ota_record_t *r = record_about(&sel, cfg->running);
+    const ota_record_t *r = ota_select_about(&sel, cfg->running);
     if (r && !ota_select_on_trial(r)) return 0;
     err = ota_select_ruling(&sel, cfg->running)
               ? ota_select_confirm(cfg->flash, cfg->layout)

@@ -41,6 +41,7 @@ typedef enum {
     OTA_ERR_PROJECT,     // an image of another project
     OTA_ERR_TOO_OLD,     // its secure version is below what the counter allows
     OTA_ERR_CRYPTO,      // the hash library failed
+    OTA_ERR_REJECTED,    // ota_recheck(): what the slot holds was rejected after an earlier start
 } ota_err_t;
 
 typedef struct {
@@ -108,6 +109,10 @@ ota_err_t ota_resume(ota_t *o);
 
 /// Erases the whole slot, after its boot record; ota_step() until phase OTA_ERASED.
 ota_err_t ota_erase(ota_t *o);
+
+/// Starts verifying what that slot holds already, as if it had just been written; ota_step() until phase
+/// OTA_VERIFIED. Touches nothing on flash.
+ota_err_t ota_recheck(ota_t *o);
 
 /// Takes up to `len` bytes and returns how many: all, unless a flash operation is due first
 /// (ota_step()); 0 after an error. Bytes behind the image's own end (padding, a signature) are

@@ -186,6 +186,17 @@ int ota_select_read(const flash_t *flash, const esp_layout_t *layout, ota_select
 
 // The newer of the records about a slot speaks for it; but a confirmed one is not replaced by a
 // rejection: that is a VALID one, torn.
+const ota_record_t *ota_select_about(const ota_select_t *sel, int slot)
+{
+    const ota_record_t *about = ota_select_ruling(sel, slot);
+    if (about) return about;
+    for (int i = 0; i < 2; i++) {
+        const ota_record_t *r = &sel->record[i];
+        if (r->valid && (int)r->slot == slot && (!about || r->seq > about->seq)) about = r;
+    }
+    return about;
+}
+
 bool ota_select_rejects(const ota_select_t *sel, int slot)
 {
     const ota_record_t *about = NULL;

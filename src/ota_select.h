@@ -83,6 +83,9 @@ void ota_select_rule(ota_select_t *sel);
 /// The record that rules, if it is about `slot`; else NULL.
 const ota_record_t *ota_select_ruling(const ota_select_t *sel, int slot);
 
+/// The record that speaks for `slot`: the one that rules, else the newer one. NULL: none.
+const ota_record_t *ota_select_about(const ota_select_t *sel, int slot);
+
 /// True if the last that is recorded about `slot` is that it was INVALID or ABORTED.
 bool ota_select_rejects(const ota_select_t *sel, int slot);
 

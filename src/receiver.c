@@ -1,4 +1,4 @@
-// receiver.c - joins isotp, stream and ota on the device: see receiver.h.
+// receiver.c - joins isotp, the protocols and ota on the device: see receiver.h.
 // SPDX-License-Identifier: Apache-2.0
 //
 //   IDLE, ERROR  transfer starts             ->  RECEIVING  STARTED
@@ -10,7 +10,7 @@
 //   RECEIVING    verified and activated      ->  DONE       COMPLETE, status message
 //   DONE         the status message has left ->  DONE       RESTART; messages before that are refused
 //   ERROR        the status message has left ->  IDLE
-#include "receiver.h"
+#include "receiver_uds.h"
 
 // --- Ends of a transfer ---
 
@@ -31,7 +31,8 @@ static void end_transfer(receiver_t *r, receiver_state_t state, receiver_result_
     r->status[0] = 'O';
     r->status[1] = 'T';
     r->status[2] = (uint8_t)result;
-    store_le32(&r->status[3], r->stream.total);
+    r->received = r->stream.total;
+    store_le32(&r->status[3], r->received);
     send_status(r, now);
 }
 
@@ -63,7 +64,7 @@ static receiver_result_t result_of_image(esp_image_err_t err)
     return RECEIVER_NOT_AN_IMAGE;
 }
 
-static receiver_result_t result_of_ota(const ota_t *o)
+receiver_result_t receiver_result_of(const ota_t *o)
 {
     switch (o->err) {
     case OTA_OK: return RECEIVER_OK;
@@ -76,6 +77,7 @@ static receiver_result_t result_of_ota(const ota_t *o)
     case OTA_ERR_PROJECT: return RECEIVER_WRONG_PROJECT;
     case OTA_ERR_TOO_OLD: return RECEIVER_TOO_OLD;
     case OTA_ERR_CRYPTO: return RECEIVER_CRYPTO;
+    case OTA_ERR_REJECTED: return RECEIVER_REJECTED;
     }
     return RECEIVER_FLASH;
 }
@@ -99,8 +101,10 @@ static receiver_events_t on_stream(receiver_t *r, stream_events_t ev, usec_t now
     if (ev & STREAM_STARTED) {
         events |= RECEIVER_STARTED;
         r->state = RECEIVER_RECEIVING;
+        r->protocol = (r->stream.kind == STREAM_PLAIN) ? RECEIVER_PLAIN : RECEIVER_HEADER;
+        r->activated = false;
         if (ota_begin(&r->ota, r->stream.size) != OTA_OK)
-            return events | fail(r, result_of_ota(&r->ota), now);
+            return events | fail(r, receiver_result_of(&r->ota), now);
     }
     if (ev & STREAM_FAILED) events |= fail(r, result_of_stream(r->stream.why), now);
     if (ev & STREAM_FOREIGN) isotp_refuse(&r->isotp, now);
@@ -112,14 +116,14 @@ static receiver_events_t on_stream(receiver_t *r, stream_events_t ev, usec_t now
 static uint8_t block_size_for(const receiver_t *r)
 {
     const isotp_rx_t *rx = &r->isotp.rx;
-    const uint32_t room = r->stream.cap - STREAM_RESERVE;
+    const uint32_t room = r->ring.cap - STREAM_RESERVE;
     if (rx->state == ISOTP_RX_IDLE) return 0; // a single frame
     if (r->cfg->block_size == 0 && rx->len <= room) return 0;
     const size_t largest = smaller(UINT8_MAX, room / 2 / rx->cf_len);
     return (uint8_t)(r->cfg->block_size ? smaller(r->cfg->block_size, largest) : largest);
 }
 
-static receiver_events_t on_message(receiver_t *r, isotp_events_t ev, usec_t now)
+static receiver_events_t on_stream_message(receiver_t *r, isotp_events_t ev, usec_t now)
 {
     const isotp_rx_t *rx = &r->isotp.rx;
     stream_events_t stream = STREAM_NONE;
@@ -134,6 +138,47 @@ static receiver_events_t on_message(receiver_t *r, isotp_events_t ev, usec_t now
     return on_stream(r, stream, now);
 }
 
+// Where ISO 14229-1 has its requests (Table 2).
+static bool is_service(uint8_t sid)
+{
+    return (sid >= 0x10 && sid <= 0x3E) || (sid >= 0x83 && sid <= 0x88) ||
+           (sid >= 0xBA && sid <= 0xBE);
+}
+
+// In the middle of a stream's transfer any byte may be data; else the first one tells. Neither 0xE9 nor
+// 'O' is a request. What is neither is left to the stream if it is long, which refuses it at once: a sender
+// whose transfer has failed goes on with such messages.
+static bool is_diagnostic(const receiver_t *r)
+{
+    const isotp_rx_t *rx = &r->isotp.rx;
+    const uint8_t first = rx->data[0];
+    if (r->stream.state != STREAM_IDLE || first == ESP_IMAGE_MAGIC || first == 'O') return false;
+    return is_service(first) || rx->data_len == rx->len;
+}
+
+static bool tester_is_at_work(const receiver_t *r)
+{
+    return r->uds.session != UDS_DEFAULT_SESSION || r->deferred;
+}
+
+static receiver_events_t on_message(receiver_t *r, isotp_events_t ev, usec_t now)
+{
+    receiver_events_t events = RECEIVER_NONE;
+    if (!(ev & ISOTP_RX_BEGIN))
+        return r->diagnostic ? receiver_uds_message(r, ev, now) : on_stream_message(r, ev, now);
+    const bool before = r->diagnostic;
+    r->diagnostic = is_diagnostic(r);
+    if ((ev & ISOTP_RX_FAILED) && before && !r->diagnostic)
+        (void)receiver_uds_message(r, ISOTP_RX_FAILED, now);
+    if (r->diagnostic) return receiver_uds_message(r, ev, now);
+    if (r->stream.state == STREAM_IDLE && tester_is_at_work(r)) {
+        r->diagnostic = true; // nobody's: the rest of it is no transfer's either
+        isotp_refuse(&r->isotp, now);
+        return events;
+    }
+    return on_stream_message(r, ev, now);
+}
+
 static receiver_events_t on_isotp(receiver_t *r, isotp_events_t ev, usec_t now)
 {
     receiver_events_t events = RECEIVER_NONE;
@@ -142,12 +187,13 @@ static receiver_events_t on_isotp(receiver_t *r, isotp_events_t ev, usec_t now)
     else
         events = on_message(r, ev, now);
     if (!(ev & (ISOTP_SENT | ISOTP_TX_FAILED))) return events;
-    if (r->status_owed) {
-        send_status(r, now);
-        return events;
+    if (r->responding) {
+        events |= receiver_uds_sent(r, now);
+    } else if (!r->status_owed) {
+        if (r->state == RECEIVER_DONE) events |= RECEIVER_RESTART;
+        if (r->state == RECEIVER_ERROR) r->state = RECEIVER_IDLE;
     }
-    if (r->state == RECEIVER_DONE) events |= RECEIVER_RESTART;
-    if (r->state == RECEIVER_ERROR) r->state = RECEIVER_IDLE;
+    if (r->status_owed) send_status(r, now);
     return events;
 }
 
@@ -156,6 +202,10 @@ static receiver_events_t on_isotp(receiver_t *r, isotp_events_t ev, usec_t now)
 static void grant(receiver_t *r, usec_t now)
 {
     const uint32_t wanted = isotp_wanted(&r->isotp);
+    if (r->diagnostic) {
+        isotp_proceed(&r->isotp, r->cfg->block_size, r->cfg->stmin, now); // a block has its room
+        return;
+    }
     if (wanted == 0 || r->isotp.tx.state != ISOTP_TX_IDLE) return;
     const uint32_t block =
         r->block_size ? (uint32_t)smaller(wanted, (size_t)r->block_size * r->isotp.rx.cf_len)
@@ -166,56 +216,76 @@ static void grant(receiver_t *r, usec_t now)
 
 // --- Work: from the ring to the flash, one operation at a time ---
 
-static void feed(receiver_t *r)
+void receiver_feed(receiver_t *r)
 {
     const uint8_t *data;
     uint32_t len, used;
-    while ((len = stream_peek(&r->stream, &data)) > 0) {
+    while ((len = ring_peek(&r->ring, &data)) > 0) {
         used = (uint32_t)ota_write(&r->ota, data, len);
         if (used == 0) return;
-        stream_consume(&r->stream, used);
+        ring_drop(&r->ring, used);
     }
 }
 
 static bool all_fed(const receiver_t *r)
 {
-    return r->stream.state == STREAM_ENDING && r->stream.used == 0;
+    return r->stream.state == STREAM_ENDING && r->ring.used == 0;
 }
 
 static receiver_events_t work(receiver_t *r, usec_t now)
 {
-    feed(r);
+    receiver_feed(r);
     if (ota_step(&r->ota) == OTA_OK && r->ota.phase == OTA_OPEN && all_fed(r))
         (void)ota_finish(&r->ota);
     if (r->ota.phase == OTA_VERIFIED && ota_activate(&r->ota) == OTA_OK) {
         end_transfer(r, RECEIVER_DONE, RECEIVER_OK, now);
         return RECEIVER_COMPLETE;
     }
-    return (r->ota.err == OTA_OK) ? RECEIVER_NONE : fail(r, result_of_ota(&r->ota), now);
+    return (r->ota.err == OTA_OK) ? RECEIVER_NONE : fail(r, receiver_result_of(&r->ota), now);
 }
 
 static bool has_work(const receiver_t *r)
 {
     const uint8_t *data;
-    if (r->state != RECEIVER_RECEIVING) return false;
-    return ota_busy(&r->ota) || all_fed(r) || stream_peek(&r->stream, &data) > 0;
+    if (r->state != RECEIVER_RECEIVING || r->protocol == RECEIVER_UDS) return false;
+    return ota_busy(&r->ota) || all_fed(r) || ring_peek(&r->ring, &data) > 0;
 }
 
 // --- The one shape ---
 
-void receiver_init(receiver_t *r, const receiver_cfg_t *cfg, void *ring, uint32_t cap)
+void receiver_init(receiver_t *r, const receiver_cfg_t *cfg, void *ring, uint32_t cap, usec_t now)
 {
     memset(r, 0, sizeof *r);
     r->cfg = cfg;
+    r->result = RECEIVER_NOTHING_YET;
     isotp_init(&r->isotp, &cfg->isotp);
-    stream_init(&r->stream, ring, cap);
+    ring_init(&r->ring, ring, cap);
+    stream_init(&r->stream, &r->ring);
     ota_init(&r->ota, &cfg->ota);
+    receiver_uds_init(r, now);
+}
+
+static receiver_events_t on_functional(receiver_t *r, const can_frame_t *frame, usec_t now)
+{
+    const isotp_cfg_t *cfg = &r->cfg->functional;
+    if (!cfg->functional || frame->id != cfg->rx_id || frame->ext != cfg->ext) return RECEIVER_NONE;
+    const isotp_events_t ev = isotp_input(&r->functional, frame, now);
+    if (!(ev & ISOTP_RX_END) || r->state == RECEIVER_DONE) return RECEIVER_NONE;
+    return receiver_uds_functional(r, r->functional.rx.data, r->functional.rx.len, now);
+}
+
+/// What has become possible.
+static void go_on(receiver_t *r, usec_t now)
+{
+    receiver_uds_pump(r, now);
+    grant(r, now);
 }
 
 receiver_events_t receiver_input(receiver_t *r, const can_frame_t *frame, usec_t now)
 {
-    const receiver_events_t events = on_isotp(r, isotp_input(&r->isotp, frame, now), now);
-    grant(r, now);
+    receiver_events_t events = on_functional(r, frame, now);
+    events |= on_isotp(r, isotp_input(&r->isotp, frame, now), now);
+    go_on(r, now);
     return events;
 }
 
@@ -229,7 +299,7 @@ void receiver_taken(receiver_t *r, usec_t now) { isotp_taken(&r->isotp, now); }
 receiver_events_t receiver_sent(receiver_t *r, usec_t now)
 {
     const receiver_events_t events = on_isotp(r, isotp_sent(&r->isotp, now), now);
-    grant(r, now);
+    go_on(r, now);
     return events;
 }
 
@@ -237,15 +307,18 @@ void receiver_lost(receiver_t *r) { isotp_lost(&r->isotp); }
 
 usec_t receiver_deadline(const receiver_t *r)
 {
-    if (has_work(r)) return 0;
-    return sooner(isotp_deadline(&r->isotp), stream_deadline(&r->stream, ota_complete(&r->ota)));
+    if (has_work(r) || (receiver_uds_busy(r) && !r->held)) return 0;
+    const usec_t transport = sooner(isotp_deadline(&r->isotp), uds_server_deadline(&r->uds));
+    return sooner(transport, stream_deadline(&r->stream, ota_complete(&r->ota)));
 }
 
 receiver_events_t receiver_tick(receiver_t *r, usec_t now)
 {
     receiver_events_t events = on_isotp(r, isotp_tick(&r->isotp, now), now);
     events |= on_stream(r, stream_tick(&r->stream, ota_complete(&r->ota), now), now);
+    events |= receiver_uds_tick(r, now);
     if (has_work(r)) events |= work(r, now);
-    grant(r, now);
+    if (receiver_uds_busy(r)) events |= receiver_uds_work(r, now);
+    go_on(r, now);
     return events;
 }

@@ -25,46 +25,10 @@ typedef enum { NO_START, MORE_NEEDED, PLAIN_START, HEADER_START } verdict_t;
 
 // --- Ring ---
 
-static uint8_t byte_at(const stream_t *s, uint32_t offset)
-{
-    const uint32_t i = s->at + offset; // at < cap, offset <= cap: no overflow below 2 GiB
-    return s->ring[i < s->cap ? i : i - s->cap];
-}
-
-static void put(stream_t *s, const uint8_t *data, uint32_t len)
-{
-    uint32_t end = s->at + s->used;
-    if (end >= s->cap) end -= s->cap;
-    const uint32_t first = (uint32_t)smaller(len, s->cap - end);
-    memcpy(&s->ring[end], data, first);
-    memcpy(s->ring, data + first, len - first);
-    s->used += len;
-}
-
-static void drop(stream_t *s, uint32_t len)
-{
-    s->at += len;
-    if (s->at >= s->cap) s->at -= s->cap;
-    s->used -= len;
-}
-
 uint32_t stream_room(const stream_t *s)
 {
-    const uint32_t free = s->cap - s->used;
+    const uint32_t free = ring_free(s->ring);
     return (free > STREAM_RESERVE) ? free - STREAM_RESERVE : 0;
-}
-
-uint32_t stream_peek(const stream_t *s, const uint8_t **data)
-{
-    *data = &s->ring[s->at];
-    return (uint32_t)smaller(s->ready, s->cap - s->at);
-}
-
-void stream_consume(stream_t *s, uint32_t len)
-{
-    ASSERT(len <= s->ready);
-    s->ready -= len;
-    drop(s, len);
 }
 
 // --- Ends ---
@@ -72,7 +36,7 @@ void stream_consume(stream_t *s, uint32_t len)
 void stream_stop(stream_t *s)
 {
     s->state = STREAM_IDLE;
-    s->used = s->ready = 0;
+    ring_clear(s->ring);
     s->judging = false;
     s->foreign = true; // what is left of the message that comes in
 }
@@ -95,9 +59,9 @@ static bool image_begins(const uint8_t *p)
 static verdict_t judge(const stream_t *s)
 {
     uint8_t head[JUDGED] = { 0 };
-    const uint32_t len = (uint32_t)smaller(sizeof head, s->used - s->ready);
+    const uint32_t len = (uint32_t)smaller(sizeof head, s->ring->used - s->ring->ready);
     for (uint32_t i = 0; i < len; i++)
-        head[i] = byte_at(s, s->ready + i);
+        head[i] = ring_byte(s->ring, s->ring->ready + i);
     const bool only_a_header_came = s->state == STREAM_RECEIVING && s->total == 0 && !s->broke;
     const bool first_byte_decides = s->state == STREAM_IDLE || s->broke || only_a_header_came;
     if (head[0] == IMAGE_MAGIC) {
@@ -115,16 +79,17 @@ static verdict_t judge(const stream_t *s)
 
 static stream_events_t start(stream_t *s, stream_kind_t kind)
 {
-    drop(s, s->ready); // of the transfer before
+    ring_drop(s->ring, s->ring->ready); // of the transfer before
     s->size = 0;
     if (kind == STREAM_HEADER) {
         for (uint32_t i = 0; i < 4; i++)
-            s->size |= (uint32_t)byte_at(s, 2 + i) << 8 * i;
-        drop(s, STREAM_HEADER_LEN);
+            s->size |= (uint32_t)ring_byte(s->ring, 2 + i) << 8 * i;
+        ring_drop(s->ring, STREAM_HEADER_LEN);
     }
     s->kind = kind;
     s->state = STREAM_RECEIVING;
-    s->total = s->ready = s->used;
+    s->total = s->ring->used;
+    ring_commit(s->ring);
     s->judging = false;
     return STREAM_STARTED;
 }
@@ -137,8 +102,8 @@ static stream_events_t not_a_start(stream_t *s)
         return STREAM_FOREIGN;
     }
     if (s->broke) return fail(s, STREAM_BROKEN) | STREAM_FOREIGN;
-    s->total += s->used - s->ready;
-    s->ready = s->used;
+    s->total += s->ring->used - s->ring->ready;
+    ring_commit(s->ring);
     return STREAM_NONE;
 }
 
@@ -155,17 +120,16 @@ static stream_events_t settle(stream_t *s, bool message_over)
 
 // --- Messages ---
 
-void stream_init(stream_t *s, void *ring, uint32_t cap)
+void stream_init(stream_t *s, ring_t *ring)
 {
-    ASSERT(cap >= STREAM_RING_MIN);
+    ASSERT(ring->cap >= STREAM_RING_MIN);
     memset(s, 0, sizeof *s);
     s->ring = ring;
-    s->cap = cap;
 }
 
 void stream_begin(stream_t *s, uint32_t len, bool broke)
 {
-    if (s->judging) s->used = s->ready; // a message that broke off before it was judged
+    if (s->judging) ring_retract(s->ring); // a message that broke off before it was judged
     s->message_len = len;
     s->message_at = 0;
     s->broke = broke;
@@ -183,13 +147,13 @@ stream_events_t stream_data(stream_t *s, const uint8_t *data, uint32_t len)
     const bool first = s->message_at == 0;
     s->message_at += len;
     if (s->foreign) return first ? STREAM_FOREIGN : STREAM_NONE;
-    if (len > s->cap - s->used) return fail(s, STREAM_OVERRUN);
-    put(s, data, len);
+    if (len > ring_free(s->ring)) return fail(s, STREAM_OVERRUN);
+    ring_put(s->ring, data, len);
     stream_events_t events = STREAM_NONE;
     if (s->judging) {
         events = settle(s, false);
     } else {
-        s->ready += len;
+        ring_commit(s->ring);
         s->total += len;
     }
     return too_much(s) ? events | fail(s, STREAM_EXCESS) : events;

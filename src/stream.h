@@ -1,17 +1,17 @@
 // stream.h - the `plain` and `header` protocols: an image as a row of messages (docs/PROTOCOL.md).
 // SPDX-License-Identifier: Apache-2.0
 //
-//     stream_init(&s, ring, sizeof ring);
+//     stream_init(&s, &ring);
 //     stream_begin(&s, message_len, the_one_before_broke); // a message begins
 //     stream_events_t ev = stream_data(&s, data, len);     // its bytes, at most stream_room()
 //     ev |= stream_end(&s, now());                         // it is complete; lost: stream_break()
 //     ev |= stream_tick(&s, image_is_complete(), now());   // at any time, by stream_deadline()
 //     if (ev & STREAM_STARTED) begin_image(s.size);
 //     if (ev & STREAM_FAILED) give_image_up(s.why);
-//     uint32_t waiting = stream_peek(&s, &data);           // at any time: bytes of the image
-//     stream_consume(&s, store_some_of(data, waiting));
+//     uint32_t waiting = ring_peek(&ring, &data);          // at any time: bytes of the image
+//     ring_drop(&ring, store_some_of(data, waiting));
 //
-// Bytes wait in a ring between the bus and the flash. What they mean is not known here, but for one
+// Bytes wait in the ring between the bus and the flash. What they mean is not known here, but for one
 // thing: what an image begins with, so that a new transfer is recognised when the one before it
 // broke off between two messages.
 //
@@ -20,7 +20,7 @@
 #ifndef STREAM_H
 #define STREAM_H
 
-#include "base.h"
+#include "ring.h"
 
 enum {
     STREAM_NONE = 0,
@@ -55,27 +55,26 @@ enum {
 typedef enum { STREAM_IDLE, STREAM_RECEIVING, STREAM_ENDING } stream_state_t;
 typedef enum { STREAM_PLAIN, STREAM_HEADER } stream_kind_t;
 
-/// Invariants: at < cap; ready <= used <= cap; ready < used only while judging.
+/// Invariant: the ring holds bytes that are not committed only while judging.
 typedef struct {
     stream_state_t state; // read
     stream_kind_t kind;   // read: of the transfer
     uint32_t size;        // read: bytes announced by `header`; 0: not known
     uint32_t total;       // read: bytes of the image received
     stream_why_t why;     // read, with STREAM_FAILED
-    uint8_t *ring;
-    uint32_t cap, at, used; // the ring: its size, index of the oldest byte, bytes in it
-    uint32_t ready;         // of these may be taken out
-    uint32_t message_len;   // of the message that comes in
-    uint32_t message_at;    // bytes of it that have come
-    bool judging;           // its beginning may turn out to be that of a new transfer
-    bool broke;             // the message before it was not completed
-    bool foreign;           // it is ignored; never while RECEIVING
-    usec_t last;            // when a message ended last
+    ring_t *ring;         // committed: bytes of the image; the rest is being judged
+    uint32_t message_len; // of the message that comes in
+    uint32_t message_at;  // bytes of it that have come
+    bool judging;         // its beginning may turn out to be that of a new transfer
+    bool broke;           // the message before it was not completed
+    bool foreign;         // it is ignored; never while RECEIVING
+    usec_t last;          // when a message ended last
 } stream_t;
 
-/// Borrows `ring` for its whole life; cap >= STREAM_RING_MIN. With 2 x 4095 bytes or more the bus
-/// carries one message while the one before is written.
-void stream_init(stream_t *s, void *ring, uint32_t cap);
+/// Borrows `ring` for its whole life, of STREAM_RING_MIN bytes or more. With 2 x 4095 bytes the bus
+/// carries one message while the one before is written. Another user may have it while no transfer
+/// is under way.
+void stream_init(stream_t *s, ring_t *ring);
 
 /// A message of `len` bytes begins. `broke`: it does so before the one before was complete.
 void stream_begin(stream_t *s, uint32_t len, bool broke);
@@ -91,10 +90,6 @@ stream_events_t stream_break(stream_t *s);
 
 /// Bytes that the sender may be allowed to send.
 uint32_t stream_room(const stream_t *s);
-
-/// Bytes of the transfer in order: returns how many stand at *data, 0: none now.
-uint32_t stream_peek(const stream_t *s, const uint8_t **data);
-void stream_consume(stream_t *s, uint32_t len);
 
 /// Silence. `complete`: the image is complete by its own header.
 stream_events_t stream_tick(stream_t *s, bool complete, usec_t now);

@@ -83,10 +83,11 @@ enum {
     UDS_DID_SYSTEM_NAME = 0xF197,
     UDS_DID_PROGRAMMING_DATE = 0xF199,
 
-    UDS_DID_SLOTS = 0xFD00,   // all slots: which runs, which is written next, their states
-    UDS_DID_RESULT = 0xFD01,  // how the last update ended
-    UDS_DID_RUNNING = 0xFD02, // digest of the image that runs
-    UDS_DID_SLOT = 0xFD10,    // ..FD1F: one slot's project, version, state, digest; FD1F: factory
+    UDS_DID_SLOTS = 0xFD00,        // all slots: which runs, which is written next, their states
+    UDS_DID_RESULT = 0xFD01,       // how the last update ended
+    UDS_DID_RUNNING = 0xFD02,      // digest of the image that runs
+    UDS_DID_SLOT = 0xFD10,         // + n: state, secure version, digest, version, project of slot n
+    UDS_DID_SLOT_FACTORY = 0xFD1F, // the same of the factory app
 };
 
 /// Routine identifiers: fixed ones (Annex F.1), customary ones (02xx), ours (from 0xF000 on).

@@ -4,7 +4,7 @@
 // The header is included before this file. What only its example needs stands under EXAMPLE_<its name>.
 #include "base.h"
 
-extern uint8_t ring[8192], digest[32], record[32];
+extern uint8_t digest[32], record[32];
 extern const uint8_t *data;
 extern uint32_t len, total;
 extern char error[400];
@@ -62,11 +62,29 @@ void handle(isotp_t *tp, isotp_events_t ev);
 
 #elif defined EXAMPLE_receiver || defined EXAMPLE_README
 extern receiver_t r;
+extern uint8_t ring[8192];
 extern const receiver_cfg_t cfg;
 _Noreturn void restart(void);
 
+#elif defined EXAMPLE_ring
+extern ring_t ring;
+extern uint8_t memory[8192];
+extern uint32_t len;
+uint32_t store_some_of(const uint8_t *p, uint32_t bytes);
+
+#elif defined EXAMPLE_access
+extern access_t access;
+extern uint8_t level;
+
+#elif defined EXAMPLE_ident
+#include "uds.h"
+extern ident_t ident;
+void say_unknown(void);
+void say_failed(void);
+
 #elif defined EXAMPLE_stream
 extern stream_t s;
+extern ring_t ring;
 extern uint32_t message_len;
 extern bool the_one_before_broke;
 bool image_is_complete(void);
@@ -167,6 +185,11 @@ extern const uint8_t *bytes;
 
 #elif defined EXAMPLE_partition_csv
 extern const char *text;
+
+#elif defined EXAMPLE_uds_text
+#include <stdio.h>
+extern const uint8_t *message;
+extern uint8_t nrc;
 
 #elif defined EXAMPLE_utf8
 #include <stdio.h>

@@ -572,7 +572,7 @@ static void a_status_that_cannot_leave_does_not_stop_the_restart(void **state)
 static void memory_does_not_depend_on_message_or_image(void **state)
 {
     (void)state;
-    assert_true(sizeof(receiver_t) <= 1536);
+    assert_true(sizeof(receiver_t) <= 2400);
 }
 
 // --- What arrives at the wrong moment ---

@@ -10,7 +10,8 @@
 
 enum { HEAD = 36, LONG = 70000 };
 
-static uint8_t ring[65536];
+static uint8_t memory[65536];
+static ring_t ring;
 static stream_t stream;
 static uint8_t *image; // a golden one, 65,664 bytes
 static size_t image_len;
@@ -18,11 +19,17 @@ static uint8_t taken[2 * LONG]; // what came out of the ring since STARTED
 static size_t taken_len;
 static usec_t now;
 
+static void open_ring(uint8_t *bytes, uint32_t cap)
+{
+    ring_init(&ring, bytes, cap);
+    stream_init(&stream, &ring);
+}
+
 static int open_stream(void **state)
 {
     (void)state;
     image = vector_load(VECTORS "/image/app_c3_v123.bin", &image_len);
-    stream_init(&stream, ring, sizeof ring);
+    open_ring(memory, sizeof memory);
     taken_len = 0;
     now = 5 * USEC_MS;
     return 0;
@@ -39,12 +46,12 @@ static int close_stream(void **state)
 
 static void check_invariants(void)
 {
-    assert_true(stream.at < stream.cap);
-    assert_true(stream.ready <= stream.used && stream.used <= stream.cap);
-    assert_true(stream.ready == stream.used || stream.judging);
+    assert_true(ring.at < ring.cap);
+    assert_true(ring.ready <= ring.used && ring.used <= ring.cap);
+    assert_true(ring.ready == ring.used || stream.judging);
     assert_false(stream.foreign && stream.state == STREAM_RECEIVING);
-    assert_true(stream_room(&stream) + STREAM_RESERVE + stream.used == stream.cap ||
-                (stream_room(&stream) == 0 && stream.used + STREAM_RESERVE > stream.cap));
+    assert_true(stream_room(&stream) + STREAM_RESERVE + ring.used == ring.cap ||
+                (stream_room(&stream) == 0 && ring.used + STREAM_RESERVE > ring.cap));
 }
 
 /// Takes up to `max` bytes out of the ring.
@@ -52,20 +59,20 @@ static void take(size_t max)
 {
     const uint8_t *p;
     uint32_t n;
-    while (max > 0 && (n = (uint32_t)smaller(stream_peek(&stream, &p), max)) > 0) {
-        assert_true(p >= stream.ring && p + n <= stream.ring + stream.cap);
+    while (max > 0 && (n = (uint32_t)smaller(ring_peek(&ring, &p), max)) > 0) {
+        assert_true(p >= ring.bytes && p + n <= ring.bytes + ring.cap);
         assert_true(taken_len + n <= sizeof taken);
         memcpy(taken + taken_len, p, n);
         taken_len += n;
         max -= n;
-        stream_consume(&stream, n);
+        ring_drop(&ring, n);
         check_invariants();
     }
 }
 
 static stream_events_t piece(const uint8_t *p, size_t len)
 {
-    if (len > stream.cap - stream.used) take(SIZE_MAX);
+    if (len > ring.cap - ring.used) take(SIZE_MAX);
     const stream_events_t events = stream_data(&stream, p, (uint32_t)len);
     if (events & STREAM_STARTED) taken_len = 0;
     check_invariants();
@@ -118,7 +125,7 @@ static void assert_taken(const void *p, size_t len)
     take(SIZE_MAX);
     assert_int_equal(taken_len, len);
     assert_memory_equal(taken, p, len);
-    assert_int_equal(stream.used, 0);
+    assert_int_equal(ring.used, 0);
 }
 
 static usec_t wait_until(usec_t at)
@@ -189,7 +196,7 @@ static void silence_of_10_s_ends_every_transfer_that_is_not_complete(void **stat
         assert_int_equal(stream_tick(&stream, false, wait_until(end)), STREAM_FAILED);
         assert_int_equal(stream.why, STREAM_SILENT);
         assert_int_equal(stream.state, STREAM_IDLE);
-        assert_int_equal(stream.used, 0);
+        assert_int_equal(ring.used, 0);
     }
 }
 
@@ -326,7 +333,7 @@ static void ignores_messages_that_begin_no_transfer(void **state)
     for (size_t i = 0; i < sizeof FOREIGN / sizeof *FOREIGN; i++) {
         assert_int_equal(message(FOREIGN[i], strlen(FOREIGN[i])), STREAM_FOREIGN);
         assert_int_equal(stream.state, STREAM_IDLE);
-        assert_int_equal(stream.used, 0);
+        assert_int_equal(ring.used, 0);
         assert_int_equal(stream_deadline(&stream, true), USEC_NEVER);
     }
     assert_int_equal(message(image + 100, 4095), STREAM_FOREIGN);
@@ -376,7 +383,7 @@ static void stopped_it_ignores_the_rest_of_the_message(void **state)
     stream_stop(&stream);
     assert_int_equal(piece(image, 50), STREAM_NONE); // looks like a beginning, but is in the middle
     assert_int_equal(stream_end(&stream, now), STREAM_NONE);
-    assert_int_equal(stream.used, 0);
+    assert_int_equal(ring.used, 0);
     assert_int_equal(stream.state, STREAM_IDLE);
 }
 
@@ -391,7 +398,7 @@ static void a_message_that_breaks_off_ends_the_transfer(void **state)
         assert_int_equal(stream_break(&stream), STREAM_FAILED);
         assert_int_equal(stream.why, STREAM_BROKEN);
         assert_int_equal(stream.state, STREAM_IDLE);
-        assert_int_equal(stream.used, 0);
+        assert_int_equal(ring.used, 0);
     }
 }
 
@@ -400,7 +407,7 @@ static void a_message_that_breaks_off_before_a_transfer_is_nothing(void **state)
     (void)state;
     part(header(100), 6, STREAM_HEADER_LEN);
     assert_int_equal(stream_break(&stream), STREAM_NONE);
-    assert_int_equal(stream.used, 0);
+    assert_int_equal(ring.used, 0);
     assert_int_equal(stream.state, STREAM_IDLE);
     assert_int_equal(message(header(100), STREAM_HEADER_LEN), STREAM_STARTED);
 }
@@ -434,7 +441,7 @@ static void anything_else_instead_of_the_rest_of_a_message_ends_the_transfer(voi
     part("OT", 2, 4095);
     assert_int_equal(message_instead("OT1", 3), STREAM_FAILED | STREAM_FOREIGN);
     assert_int_equal(stream.why, STREAM_BROKEN);
-    assert_int_equal(stream.used, 0);
+    assert_int_equal(ring.used, 0);
 }
 
 // --- A new transfer between two messages ---
@@ -537,7 +544,7 @@ static void judged_bytes_come_out_when_they_are_data(void **state)
     data[35] ^= 1;
     for (size_t i = 0; i < HEAD; i++) {
         const uint8_t *p;
-        assert_int_equal(stream_peek(&stream, &p), 0);
+        assert_int_equal(ring_peek(&ring, &p), 0);
         assert_int_equal(stream.total, 4095);
         assert_int_equal(piece(data + i, 1), STREAM_NONE);
     }
@@ -552,7 +559,7 @@ static void says_how_much_the_sender_may_send(void **state)
 {
     (void)state;
     const uint32_t most = 300 - STREAM_RESERVE;
-    stream_init(&stream, ring, 300);
+    open_ring(memory, 300);
     assert_int_equal(stream_room(&stream), most);
     stream_begin(&stream, 4095, false);
     for (uint32_t n = 1; n <= 300; n++) {
@@ -567,7 +574,7 @@ static void one_byte_too_many_is_an_overrun(void **state)
 {
     (void)state;
     for (uint32_t used = 290; used <= 300; used++) {
-        stream_init(&stream, ring, 300);
+        open_ring(memory, 300);
         stream_begin(&stream, 4095, false);
         assert_int_equal(stream_data(&stream, image, used), STREAM_STARTED);
         const bool fits = used + 7 <= 300;
@@ -575,7 +582,7 @@ static void one_byte_too_many_is_an_overrun(void **state)
         if (fits) continue;
         assert_int_equal(stream.why, STREAM_OVERRUN);
         assert_int_equal(stream.state, STREAM_IDLE);
-        assert_int_equal(stream.used, 0);
+        assert_int_equal(ring.used, 0);
         assert_int_equal(stream_data(&stream, image, 7), STREAM_NONE); // the rest of the message
         assert_int_equal(stream_end(&stream, now), STREAM_NONE);
     }
@@ -588,7 +595,7 @@ static void bytes_stay_in_order_in_rings_of_every_size(void **state)
     for (uint32_t cap = STREAM_RING_MIN; cap <= 300; cap++) {
         uint8_t *exact = malloc(cap); // so that a sanitizer sees a byte behind it
         assert_non_null(exact);
-        stream_init(&stream, exact, cap);
+        open_ring(exact, cap);
         size_t at = 0;
         stream_events_t events = STREAM_NONE;
         while (at < 20000) {
@@ -596,7 +603,7 @@ static void bytes_stay_in_order_in_rings_of_every_size(void **state)
             stream_begin(&stream, (uint32_t)len, false);
             for (size_t done = 0; done < len;) {
                 const size_t n = smaller(1 + vector_random(&seed, 64), len - done);
-                if (n > stream.cap - stream.used) {
+                if (n > ring.cap - ring.used) {
                     take(1 + vector_random(&seed, 100));
                     continue;
                 }
@@ -706,7 +713,7 @@ static size_t random_message(uint64_t *seed, uint8_t *p)
 static void check_taken(const model_t *m)
 {
     if (m->state == STREAM_IDLE) return; // void: what was taken of it does not matter
-    assert_true(taken_len + stream.ready <= m->len);
+    assert_true(taken_len + ring.ready <= m->len);
     assert_memory_equal(taken, m->bytes, taken_len);
 }
 
@@ -718,7 +725,7 @@ static void random_messages_do_what_the_model_says(void **state)
     uint64_t seed = vector_seed("test_stream");
     unsigned count[5] = { 0 };
     const uint32_t cap = STREAM_RING_MIN + vector_random(&seed, 1000);
-    stream_init(&stream, ring, cap);
+    open_ring(memory, cap);
     memset(&m, 0, sizeof m);
     bool broken = false;
     for (unsigned i = 0; i < 20000; i++) {
@@ -737,7 +744,7 @@ static void random_messages_do_what_the_model_says(void **state)
         stream_begin(&stream, (uint32_t)len, broken);
         for (size_t at = 0; at < come;) {
             const size_t n = smaller(1 + vector_random(&seed, 62), come - at);
-            while (n > stream.cap - stream.used)
+            while (n > ring.cap - ring.used)
                 take(1 + vector_random(&seed, 200));
             events |= piece(bytes + at, n);
             at += n;
@@ -763,7 +770,7 @@ static void random_messages_do_what_the_model_says(void **state)
             assert_int_equal(stream.kind, m.kind);
             assert_int_equal(stream.size, m.size);
             assert_int_equal(stream.total, m.len);
-            assert_int_equal(taken_len + stream.ready, m.len);
+            assert_int_equal(taken_len + ring.ready, m.len);
         }
         check_taken(&m);
         for (unsigned k = 0; k < 5; k++)
