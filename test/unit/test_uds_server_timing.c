@@ -136,7 +136,7 @@ static void p2_star_runs_from_when_a_0x78_was_handed_over(void **state)
                    "0     ! READ F190\n"
                    "40    < 7F 22 78\n"
                    "4540  < 7F 22 78\n"
-                   "9040  * answer\n"
+                   "9039  * answer\n"
                    "9040  < 62 F1 90 56 49 4E\n");
 }
 
@@ -484,6 +484,7 @@ static void a_request_while_another_one_is_answered_gets_0x21(void **state)
                    "10 > 22 F1 90\n10 < 7F 22 21\n"
                    "11 > 31 01 02 03\n11 < 7F 31 21\n"
                    "12 > 19\n12 < 7F 19 21\n"
+                   "12.5 > 00\n12.5 < 7F 00 21\n"
                    "13 > 3E 00\n13 < 7F 3E 21\n"
                    "14 > 3E 80\n"    // only refreshes S3
                    "15 > 62 F1 90\n" // no request
