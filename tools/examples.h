@@ -202,6 +202,11 @@ extern const uint8_t *bytes;
 #elif defined EXAMPLE_partition_csv
 extern const char *text;
 
+#elif defined EXAMPLE_trace
+#include <stdio.h>
+extern can_frame_t frame;
+void print_line(void *ctx, const trace_line_t *line);
+
 #elif defined EXAMPLE_uds_text
 #include <stdio.h>
 extern const uint8_t *message;
