@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -366,9 +367,10 @@ static void every_session_change_locks_and_ends_the_transfer(void **state)
         "2 * state\n2 ! state 2 U 3 D T 0/8\n"
     };
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
-        char log[2000] =
-            PROGRAMMING UNLOCK "0 > 28 03 01\n0 < 68 03\n0 > 85 02\n0 < C5 02\n" DOWNLOAD;
-        strcat(log, changes[i]);
+        char log[2000];
+        sprintf(log, "%s%s",
+                PROGRAMMING UNLOCK "0 > 28 03 01\n0 < 68 03\n0 > 85 02\n0 < C5 02\n" DOWNLOAD,
+                changes[i]);
         uds_transcript(cfg, log);
     }
 }
