@@ -2,16 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     uds_server_init(&s, &cfg, now());
-//     uds_server_begin(&s, message_len, now());             // a request begins (ISO-TP's RX_BEGIN)
-//     uint32_t n = uds_server_data(&s, data, len);          // its bytes; from data + n on: a block's
-//     uds_server_events_t ev = uds_server_end(&s, now());   // it is complete; lost: uds_server_break()
+//     uds_server_begin(&s, message_len, now());           // a request begins (ISO-TP's RX_BEGIN)
+//     uint32_t n = uds_server_data(&s, data, len);        // its bytes; from data + n on: a block's
+//     keep_block_data(data + n, len - n);
+//     uds_server_events_t ev = uds_server_end(&s, now()); // complete; or uds_server_break()
 //     while (ev & UDS_SERVER_CALL) {
-//         if (takes_long(&s.call)) break;                   // then uds_server_answer() comes later
+//         if (takes_long(&s.call)) break;                 // then uds_server_answer() comes later
 //         ev = uds_server_answer(&s, do_it(&s, &s.call), now());
 //     }
-//     if ((out = uds_server_output(&s, &len)) && start_sending(out, len)) uds_server_taken(&s, now());
-//     ev |= uds_server_sent(&s, now());                     // it has left, or could not
-//     ev |= uds_server_tick(&s, now());                     // at any time, by uds_server_deadline()
+//     if ((out = uds_server_output(&s, &len)) != NULL && start_sending(out, len))
+//         uds_server_taken(&s, now());
+//     ev |= uds_server_sent(&s, now()); // it has left, or could not
+//     ev |= uds_server_tick(&s, now()); // at any time, by uds_server_deadline()
 //
 // Knows the standard and nothing of flash or frames: messages and the time go in, responses come out, and
 // what a device must do itself comes out as one call after the other. A call that is not answered
@@ -193,7 +195,10 @@ bool uds_server_can_wait(uds_server_t *s, usec_t until, usec_t now);
 /// The download is over for a reason that lies elsewhere.
 void uds_server_stop(uds_server_t *s);
 
+/// Call uds_server_tick() by then.
 usec_t uds_server_deadline(const uds_server_t *s);
+
+/// Time has passed: a 0x78 may be due now, or the session over.
 uds_server_events_t uds_server_tick(uds_server_t *s, usec_t now);
 
 #endif
