@@ -419,7 +419,7 @@ void uds_server_begin(uds_server_t *s, uint32_t len, usec_t now)
     (void)now;
     ASSERT(len > 0);
     if (s->flags & DEAD) return;
-    if (s->flags & HELD && !(s->mode & FUNCTIONAL)) s->busy_sid = s->head[0];
+    if (s->flags & HELD && !(s->mode & FUNCTIONAL)) s->busy_sid = s->head[0] | UDS_POSITIVE;
     s->flags &= (uint8_t) ~(HELD | REFUSED | PASSING);
     s->flags |= RECEIVING;
     if (s->phase == CALL || s->phase == READY) s->flags |= REFUSED;
@@ -464,7 +464,7 @@ uds_server_events_t uds_server_end(uds_server_t *s, usec_t now)
         s->mode = 0;
         hold(s, now);
     } else {
-        s->busy_sid = s->head[0];
+        s->busy_sid = s->head[0] | UDS_POSITIVE;
     }
     return UDS_SERVER_NONE;
 }
@@ -599,20 +599,17 @@ static uint8_t shown(const uds_server_t *s)
 const uint8_t *uds_server_output(uds_server_t *s, uint32_t *len)
 {
     const uint8_t what = shown(s);
-    *len = UDS_NEGATIVE_LEN;
-    s->note[0] = UDS_NEGATIVE;
-    switch (what) {
-    case PENDING:
-        s->note[1] = s->response[0] & (uint8_t)~UDS_POSITIVE;
-        s->note[2] = UDS_RESPONSE_PENDING;
-        return s->note;
-    case BUSY:
-        s->note[1] = s->busy_sid;
-        s->note[2] = UDS_BUSY_REPEAT_REQUEST;
-        return s->note;
-    case RESPONSE: *len = s->response_len; return s->response;
-    default: return NULL;
+    const uint8_t sid = what == BUSY ? s->busy_sid : s->response[0];
+    if (what == NOTHING) return NULL;
+    if (what == RESPONSE) {
+        *len = s->response_len;
+        return s->response;
     }
+    s->note[0] = UDS_NEGATIVE;
+    s->note[1] = sid & (uint8_t)~UDS_POSITIVE;
+    s->note[2] = what == BUSY ? UDS_BUSY_REPEAT_REQUEST : UDS_RESPONSE_PENDING;
+    *len = UDS_NEGATIVE_LEN;
+    return s->note;
 }
 
 void uds_server_taken(uds_server_t *s, usec_t now)

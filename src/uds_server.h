@@ -133,7 +133,7 @@ typedef struct {
     // The rest is private.
     uint8_t attempts;      // wrong keys
     uint8_t mode;          // of the request being answered
-    uint8_t busy_sid;      // a 0x21 for this service is to be sent; 0: none
+    uint8_t busy_sid;      // a 0x21 for this service (+ UDS_POSITIVE) is to be sent; 0: none
     uint8_t have;          // bytes stored of the request that comes in
     uint8_t head[2];       // its first bytes, also if it is not stored
     uint8_t at, read_len;  // ReadDataByIdentifier: next DID, end of the request
