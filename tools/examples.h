@@ -202,6 +202,32 @@ extern const uint8_t *bytes;
 #elif defined EXAMPLE_partition_csv
 extern const char *text;
 
+#elif defined EXAMPLE_bundle
+extern const uint8_t *bytes;
+
+#elif defined EXAMPLE_bus_log_read
+extern can_frame_t frame;
+extern usec_t at;
+void use(const can_frame_t *what, usec_t when);
+
+#elif defined EXAMPLE_report
+#include "bus.h"
+extern bus_t *bus;
+extern int argc;
+extern char **argv;
+extern int code;
+extern const char *text;
+extern bus_cfg_t bus_cfg;
+
+#elif defined EXAMPLE_tester
+#include "drive.h"
+extern bus_t *bus;
+extern tester_t t;
+extern const tester_cfg_t cfg;
+extern const uint8_t *request;
+void use(uint32_t from, const uint8_t *message, uint32_t bytes);
+MACHINE_VERBS(tester);
+
 #elif defined EXAMPLE_trace
 #include <stdio.h>
 extern can_frame_t frame;
