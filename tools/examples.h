@@ -34,7 +34,7 @@ extern esp_layout_t layout;
 extern const crypto_t crypto;
 #endif
 
-#if defined EXAMPLE_flasher || defined EXAMPLE_device
+#if defined EXAMPLE_sender || defined EXAMPLE_device
 #include "drive.h"
 extern bus_t *bus;
 #endif
@@ -172,19 +172,29 @@ extern uint8_t *p, entry[32];
 #include <stdlib.h>
 extern uint8_t *table, *image;
 
-#elif defined EXAMPLE_flasher
+#elif defined EXAMPLE_sender
 #include <stdlib.h>
-extern flasher_t f;
-extern const flasher_cfg_t cfg;
+extern sender_t f;
+extern const sender_cfg_t cfg;
 extern const uint8_t *image;
-void explain(flasher_why_t why, uint8_t result);
-MACHINE_VERBS(flasher);
+void explain(sender_why_t why, uint8_t result);
+MACHINE_VERBS(sender);
 
 #elif defined EXAMPLE_info
 extern const uint8_t *bytes;
 
 #elif defined EXAMPLE_partition_csv
 extern const char *text;
+
+#elif defined EXAMPLE_uds_client
+extern uds_client_t c;
+extern const uds_client_cfg_t cfg;
+extern const uint8_t *request, *message;
+extern uds_client_events_t ev;
+void send_again(const uint8_t *what);
+void send_to_all(uint8_t sid, uint8_t sub_function);
+void use(const uint8_t *response, uint32_t bytes);
+void explain(int why);
 
 #elif defined EXAMPLE_utf8
 #include <stdio.h>
