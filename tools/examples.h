@@ -248,6 +248,7 @@ bool start_sending(const uint8_t *message, uint32_t message_len);
 extern const uint8_t *message;
 extern uint8_t nrc;
 
+
 #elif defined EXAMPLE_uds_client
 extern uds_client_t c;
 extern const uds_client_cfg_t cfg;
