@@ -4,20 +4,20 @@
 #include "crypto_psa.h"
 #include "drive.h"
 #include "esp_text.h"
-#include "flasher.h"
 #include "json_out.h"
+#include "sender.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 
-MACHINE_VERBS(flasher);
+MACHINE_VERBS(sender);
 
 // --- flash and send ---
 
 typedef struct {
     bus_options_t bus;
     bool json, quiet;
-    flasher_protocol_t protocol;
+    sender_protocol_t protocol;
     const char *file;
 } flash_options_t;
 
@@ -38,22 +38,22 @@ __attribute__((format(printf, 2, 3))) static outcome_t outcome(int code, const c
     return out;
 }
 
-static outcome_t explain(const flasher_t *f, const bus_options_t *o)
+static outcome_t explain(const sender_t *f, const bus_options_t *o)
 {
     outcome_t out = { .code = EXIT_FAILED };
     const char *why;
     char *text = out.text;
     const size_t cap = sizeof out.text;
-    const uint32_t sent = flasher_progress(f);
+    const uint32_t sent = sender_progress(f);
     switch (f->why) {
-    case FLASHER_OK: out.code = EXIT_DONE; break;
-    case FLASHER_NO_BUS:
+    case SENDER_OK: out.code = EXIT_DONE; break;
+    case SENDER_NO_BUS:
         out.code = EXIT_NO_ANSWER;
         snprintf(
             text, cap,
             "no frame could be sent within 1 s (N_As): nobody acknowledges. Check wiring, termination, bit rate");
         break;
-    case FLASHER_NO_ANSWER:
+    case SENDER_NO_ANSWER:
         out.code = EXIT_NO_ANSWER;
         snprintf(
             text, cap,
@@ -61,20 +61,20 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
             "Is the device powered, on this bus, at this bit rate?",
             o->device_id.id, o->host_id.id, f->attempt > 1 ? ", three times" : "");
         break;
-    case FLASHER_LOST_DEVICE:
+    case SENDER_LOST_DEVICE:
         snprintf(
             text, cap,
             "the device stopped answering after %u of %u bytes (N_Bs, 1 s). It runs what it ran; start again",
             sent, f->len);
         break;
-    case FLASHER_STALLED:
+    case SENDER_STALLED:
         snprintf(
             text, cap,
             "the device has been asking to wait for a minute, after %u of %u bytes. It runs what it "
             "ran; start it again",
             sent, f->len);
         break;
-    case FLASHER_REFUSED:
+    case SENDER_REFUSED:
         snprintf(text, cap,
                  "the device failed for a reason that this version does not know (0x%02X)",
                  f->result);
@@ -84,7 +84,7 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
                      out.code == EXIT_REFUSED ? "refused by the device" : "the device gave up",
                      f->received, why);
         break;
-    case FLASHER_OVERFLOW:
+    case SENDER_OVERFLOW:
         if (f->answered) {
             snprintf(
                 text, cap,
@@ -100,18 +100,18 @@ static outcome_t explain(const flasher_t *f, const bus_options_t *o)
             "knows, or it is busy. It runs what it ran",
             sent);
         break;
-    case FLASHER_BAD_ANSWER:
+    case SENDER_BAD_ANSWER:
         snprintf(text, cap,
                  "the answer on %X is no flow control of ISO 15765-2: is %X the right device?",
                  o->device_id.id, o->device_id.id);
         break;
-    case FLASHER_NO_STATUS:
+    case SENDER_NO_STATUS:
         snprintf(
             text, cap,
             "everything was sent, but the device did not say within 30 s how it ended: it may run the old or the new "
             "firmware. A device with the original example never says");
         break;
-    case FLASHER_OTHER_SENDER:
+    case SENDER_OTHER_SENDER:
         snprintf(
             text, cap,
             "another node on this bus sends on %X, too: two hosts at once. The transfer was given up; the device runs "
@@ -150,7 +150,7 @@ static outcome_t transfer(const flash_options_t *o, const uint8_t *image, uint32
 {
     char error[256] = "out of memory";
     uint32_t total;
-    uint8_t *bytes = flasher_wrap(o->protocol, image, len, &total);
+    uint8_t *bytes = sender_wrap(o->protocol, image, len, &total);
     int code = EXIT_NO_ANSWER;
     bus_t *bus = bytes ? command_open_bus(&o->bus, &code, error, sizeof error) : NULL;
     if (!bus) {
@@ -159,27 +159,27 @@ static outcome_t transfer(const flash_options_t *o, const uint8_t *image, uint32
         free(bytes);
         return out;
     }
-    const flasher_cfg_t cfg = { .isotp = command_isotp(&o->bus, false),
-                                .attempts = FLASHER_ATTEMPTS,
-                                .status_timeout = FLASHER_STATUS_TIMEOUT };
-    flasher_t flasher;
-    const machine_t machine = MACHINE(flasher, &flasher);
+    const sender_cfg_t cfg = { .isotp = command_isotp(&o->bus, false),
+                               .attempts = SENDER_ATTEMPTS,
+                               .status_timeout = SENDER_STATUS_TIMEOUT };
+    sender_t sender;
+    const machine_t machine = MACHINE(sender, &sender);
     drive_catch_signals();
     progress_t progress;
     const usec_t start = bus_clock();
     progress_begin(&progress, o->json, o->file, total, start);
-    flasher_init(&flasher, &cfg, bytes, total, start);
-    unsigned events = FLASHER_NONE;
+    sender_init(&sender, &cfg, bytes, total, start);
+    unsigned events = SENDER_NONE;
     while (!events && !drive_stopped()) {
         events = drive(bus, &machine, bus_clock() + 100 * USEC_MS);
-        if (!o->quiet || o->json) progress_show(&progress, flasher_progress(&flasher), bus_clock());
+        if (!o->quiet || o->json) progress_show(&progress, sender_progress(&sender), bus_clock());
     }
     const usec_t took = bus_clock() - start;
-    progress_end(&progress, flasher_progress(&flasher), bus_clock());
-    const uint32_t sent = flasher_progress(&flasher);
+    progress_end(&progress, sender_progress(&sender), bus_clock());
+    const uint32_t sent = sender_progress(&sender);
     outcome_t out;
     if (events)
-        out = explain(&flasher, &o->bus);
+        out = explain(&sender, &o->bus);
     else if (sent < total)
         out = outcome(EXIT_FAILED,
                       "stopped by a signal after %u of %u bytes; the device runs what it ran", sent,
@@ -272,7 +272,7 @@ int cmd_flash(int argc, char **argv)
     if (strcmp(protocol, "plain") != 0 && strcmp(protocol, "header") != 0)
         return command_fail(EXIT_USAGE, "flash: --protocol: '%s' is neither header nor plain",
                             protocol);
-    o.protocol = (protocol[0] == 'p') ? FLASHER_PLAIN : FLASHER_HEADER;
+    o.protocol = (protocol[0] == 'p') ? SENDER_PLAIN : SENDER_HEADER;
     code = command_check_bus(&o.bus);
     return code ? code : update(&o, true);
 }
@@ -283,7 +283,7 @@ int cmd_send(int argc, char **argv)
         "Usage: isotp-ota send [options] INTERFACE FILE\n\n"
         "Sends FILE as it is, unchecked, in the plain protocol: messages of 4095 bytes, a shorter one ends\n"
         "the transfer. INTERFACE is a channel: can0, virtual:NAME.\n";
-    flash_options_t o = { .bus = BUS_OPTIONS_DEFAULT, .protocol = FLASHER_PLAIN };
+    flash_options_t o = { .bus = BUS_OPTIONS_DEFAULT, .protocol = SENDER_PLAIN };
     const option_t table[] = {
         { OPTION_HEADING, 0, "Options", NULL, NULL, NULL, 0, 0 },
         { OPTION_REAL, 0, "stmin", "MS", &o.bus.gap_ms,
@@ -323,30 +323,30 @@ int cmd_probe(int argc, char **argv)
     if (code) return code;
     bus_t *bus = command_open_bus(&o, &code, error, sizeof error);
     if (!bus) return command_fail(code, "%s", error);
-    const flasher_cfg_t cfg = { .isotp = command_isotp(&o, false),
-                                .attempts = 1,
-                                .status_timeout = 0 };
-    flasher_t flasher;
-    const machine_t machine = MACHINE(flasher, &flasher);
+    const sender_cfg_t cfg = { .isotp = command_isotp(&o, false),
+                               .attempts = 1,
+                               .status_timeout = 0 };
+    sender_t sender;
+    const machine_t machine = MACHINE(sender, &sender);
     drive_catch_signals();
     const usec_t start = bus_clock();
-    flasher_init(&flasher, &cfg, message, sizeof message, start);
-    unsigned events = FLASHER_NONE;
-    while (!events && !flasher.answered && !flasher.overflowed && !drive_stopped())
+    sender_init(&sender, &cfg, message, sizeof message, start);
+    unsigned events = SENDER_NONE;
+    while (!events && !sender.answered && !sender.overflowed && !drive_stopped())
         events = drive(bus, &machine, bus_clock() + 1 * USEC_MS);
     const double ms = (double)(bus_clock() - start) / 1000;
-    if (flasher.overflowed) {
+    if (sender.overflowed) {
         printf(
             "%X answered after %.1f ms: a device is there, and refuses this message, as it should (OVFLW)\n",
             o.device_id.id, ms);
-    } else if (flasher.answered) {
+    } else if (sender.answered) {
         printf("%X answered after %.1f ms: a device is there (BS %u, STmin %.1f ms)\n",
-               o.device_id.id, ms, flasher.isotp.tx.left, (double)flasher.isotp.tx.gap / 1000);
+               o.device_id.id, ms, sender.isotp.tx.left, (double)sender.isotp.tx.gap / 1000);
         (void)drive(bus, &machine,
                     bus_clock() +
                         500 * USEC_MS); // the rest of the message, so that it need not wait
     } else if (events) {
-        const outcome_t out = explain(&flasher, &o);
+        const outcome_t out = explain(&sender, &o);
         code = command_fail(out.code, "%s: %s", word, out.text);
     } else {
         code = command_fail(EXIT_FAILED, "%s: stopped by a signal", word);

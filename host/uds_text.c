@@ -289,6 +289,8 @@ const char *uds_text_result(uint8_t result)
         { RECEIVER_SILENT, "SILENT" },
         { RECEIVER_EXCESS, "EXCESS" },
         { RECEIVER_OVERRUN, "OVERRUN" },
+        { RECEIVER_ABORTED, "ABORTED" },
+        { RECEIVER_REJECTED, "REJECTED" },
         { RECEIVER_FLASH, "FLASH" },
         { RECEIVER_UNCONFIRMED, "UNCONFIRMED" },
         { RECEIVER_EXHAUSTED, "EXHAUSTED" },

@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     uds_client_init(&c, &cfg, now());
-//     uds_client_start(&c, request, len, now());           // give it to ISO-TP as well
-//     ev = uds_client_sent(&c, now());                     // its last frame has left: P2 starts
-//     uds_client_begin(&c, now());                         // first frame of a message: P2 stops
-//     ev |= uds_client_input(&c, message, len, now());     // it is complete; lost: uds_client_break()
-//     ev |= uds_client_tick(&c, now());                    // at any time, by uds_client_deadline()
-//     if (ev & UDS_CLIENT_SEND) send_again(request);       // the server was busy (0x21)
-//     if (ev & UDS_CLIENT_PRESENT) send_to_all(3E, 80);    // keeps the session alive
+//     uds_client_start(&c, request, len, false, now()); // give it to ISO-TP as well
+//     ev |= uds_client_sent(&c, now());                 // its last frame has left: P2 starts
+//     uds_client_begin(&c, now());                      // first frame of a message: P2 stops
+//     ev |= uds_client_input(&c, message, len, now());  // complete. Lost: uds_client_break()
+//     ev |= uds_client_tick(&c, now());                 // by uds_client_deadline()
+//     if (ev & UDS_CLIENT_SEND) send_again(request);    // the server was busy (0x21)
+//     if (ev & UDS_CLIENT_PRESENT) send_to_all(0x3E, 0x80);
 //     if (ev & UDS_CLIENT_POSITIVE) use(c.response, c.response_len);
 //     if (ev & UDS_CLIENT_NEGATIVE) explain(c.nrc);
 //     if (ev & UDS_CLIENT_TIMEOUT) explain(c.timer);
@@ -49,19 +49,34 @@ typedef struct {
     uint32_t present_ms;       // S3client: period of TesterPresent while it is wanted; 0: 2000
 } uds_client_cfg_t;
 
-/// Invariants: `request` is borrowed exactly while a request is under way.
+typedef enum {
+    UDS_CLIENT_IDLE,
+    UDS_CLIENT_SENDING,   // the request has not left completely: no timer
+    UDS_CLIENT_AWAITING,  // P2 or, once a 0x78 came, P2*
+    UDS_CLIENT_RECEIVING, // a message began: the transport's timers watch
+    UDS_CLIENT_BUSY,      // the server said 0x21
+} uds_client_state_t;
+
+/// Invariants: `request` is borrowed exactly while a request is under way: not IDLE.
 typedef struct {
     const uds_client_cfg_t *cfg;
-    const uint8_t *response; // read, with POSITIVE: valid during the call; NULL: none was wanted
+    uds_client_state_t state; // read
+    const uint8_t *response;  // read, with POSITIVE: valid during the call; NULL: none was wanted
     uint32_t response_len;
     uds_nrc_t nrc;              // read, with NEGATIVE
     uds_timer_t timer;          // read, with TIMEOUT
     uint32_t p2_ms, p2_star_ms; // read: in force, as the server's last session response said
     bool p2_told;               // read: they are the server's
-    uint32_t pending;           // read: 0x78 that came for this request
-    usec_t pending_since;       // read: when the first one came
-    bool present;               // TesterPresent is wanted
-    // The rest is private.
+    bool present;               // read: TesterPresent is wanted
+    bool functional;
+    uint32_t pending;     // read: 0x78 that came for this request
+    usec_t pending_since; // read: when the first one came
+    /// read: when the next functional request may be sent (P3client_func): who sends one waits
+    usec_t functional_from;
+    usec_t deadline;   // of AWAITING and BUSY
+    usec_t begun;      // when the message came in that is being received
+    usec_t present_at; // when TesterPresent is due
+    uint32_t repeats;  // of a 0x21
     const uint8_t *request;
     uint32_t request_len;
 } uds_client_t;
@@ -69,7 +84,8 @@ typedef struct {
 /// Borrows cfg for its whole life.
 void uds_client_init(uds_client_t *c, const uds_client_cfg_t *cfg, usec_t now);
 
-/// A request begins to be sent. Borrows it until it is over. `functional`: no response is an answer, too.
+/// A request begins to be sent. Borrows it until it is over. `functional`: no response is an answer, too; and
+/// if none is wanted the request is over as soon as it has left.
 void uds_client_start(uds_client_t *c, const uint8_t *request, uint32_t len, bool functional,
                       usec_t now);
 
@@ -77,13 +93,14 @@ void uds_client_start(uds_client_t *c, const uint8_t *request, uint32_t len, boo
 uds_client_events_t uds_client_sent(uds_client_t *c, usec_t now);
 
 /// A message of the server's begins, is complete, or will not be. One that does not answer this request
-/// is ignored: a late response to an earlier one, say.
+/// is ignored: a late response to an earlier one, say. A server may answer before all of the request has
+/// left, to refuse it: then the caller stops sending.
 void uds_client_begin(uds_client_t *c, usec_t now);
 uds_client_events_t uds_client_input(uds_client_t *c, const uint8_t *message, uint32_t len,
                                      usec_t now);
 uds_client_events_t uds_client_break(uds_client_t *c, usec_t now);
 
-/// Forgets the request.
+/// Forgets the request, if there is one.
 void uds_client_stop(uds_client_t *c);
 
 /// From now on a session is to be kept alive, or no longer.

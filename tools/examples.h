@@ -34,7 +34,7 @@ extern esp_layout_t layout;
 extern const crypto_t crypto;
 #endif
 
-#if defined EXAMPLE_flasher || defined EXAMPLE_device
+#if defined EXAMPLE_sender || defined EXAMPLE_device
 #include "drive.h"
 extern bus_t *bus;
 #endif
@@ -71,6 +71,22 @@ extern ring_t ring;
 extern uint8_t memory[8192];
 extern uint32_t len;
 uint32_t store_some_of(const uint8_t *p, uint32_t bytes);
+
+#elif defined EXAMPLE_uds
+void explain(uds_nrc_t nrc);
+
+#elif defined EXAMPLE_receiver_uds
+extern receiver_t r;
+extern receiver_events_t events;
+extern isotp_events_t isotp_events;
+
+#elif defined EXAMPLE_ota_slot
+extern const ota_cfg_t cfg;
+void show(const char *project, const char *version, unsigned state);
+
+#elif defined EXAMPLE_access_psa
+extern const uint8_t secret[32], seed[ACCESS_SEED_LEN];
+extern uint8_t key[ACCESS_KEY_LEN];
 
 #elif defined EXAMPLE_access
 extern access_t access;
@@ -172,19 +188,50 @@ extern uint8_t *p, entry[32];
 #include <stdlib.h>
 extern uint8_t *table, *image;
 
-#elif defined EXAMPLE_flasher
+#elif defined EXAMPLE_sender
 #include <stdlib.h>
-extern flasher_t f;
-extern const flasher_cfg_t cfg;
+extern sender_t f;
+extern const sender_cfg_t cfg;
 extern const uint8_t *image;
-void explain(flasher_why_t why, uint8_t result);
-MACHINE_VERBS(flasher);
+void explain(sender_why_t why, uint8_t result);
+MACHINE_VERBS(sender);
 
 #elif defined EXAMPLE_info
 extern const uint8_t *bytes;
 
 #elif defined EXAMPLE_partition_csv
 extern const char *text;
+
+#elif defined EXAMPLE_bundle
+extern const uint8_t *bytes;
+
+#elif defined EXAMPLE_bus_log_read
+extern can_frame_t frame;
+extern usec_t at;
+void use(const can_frame_t *what, usec_t when);
+
+#elif defined EXAMPLE_report
+#include "bus.h"
+extern bus_t *bus;
+extern int argc;
+extern char **argv;
+extern int code;
+extern const char *text;
+extern bus_cfg_t bus_cfg;
+
+#elif defined EXAMPLE_tester
+#include "drive.h"
+extern bus_t *bus;
+extern tester_t t;
+extern const tester_cfg_t cfg;
+extern const uint8_t *request;
+void use(uint32_t from, const uint8_t *message, uint32_t bytes);
+MACHINE_VERBS(tester);
+
+#elif defined EXAMPLE_trace
+#include <stdio.h>
+extern can_frame_t frame;
+void print_line(void *ctx, const trace_line_t *line);
 
 #elif defined EXAMPLE_uds_server
 extern uds_server_t s;
@@ -200,6 +247,17 @@ bool start_sending(const uint8_t *message, uint32_t message_len);
 #include <stdio.h>
 extern const uint8_t *message;
 extern uint8_t nrc;
+
+
+#elif defined EXAMPLE_uds_client
+extern uds_client_t c;
+extern const uds_client_cfg_t cfg;
+extern const uint8_t *request, *message;
+extern uds_client_events_t ev;
+void send_again(const uint8_t *what);
+void send_to_all(uint8_t sid, uint8_t sub_function);
+void use(const uint8_t *response, uint32_t bytes);
+void explain(int why);
 
 #elif defined EXAMPLE_utf8
 #include <stdio.h>

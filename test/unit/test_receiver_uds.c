@@ -401,7 +401,8 @@ static void the_slot_can_be_erased_before(void **state)
     expect("3101FF00440000000100001000", "7F3131");
     expect("3101FF00440000000000020001", "7F3131");
     expect("3101FF00440000000000020000", "7101FF0000");
-    assert_true(flash_is_blank(&w.nor.mem[w.layout.slot[1].at], WORLD_SLOT));
+    const uint8_t *slot = w.nor.mem + w.layout.slot[1].at;
+    assert_true(flash_is_blank(slot, WORLD_SLOT));
     const unsigned erases = w.nor.erases;
     request_download(0, image_len, "74200FFF");
     assert_int_equal(send_blocks(new_image, 0, image_len, 4093), 0x76);
@@ -490,7 +491,7 @@ static bool write_one(void *ctx, uint16_t did, const uint8_t *p, size_t len)
 static void says_what_it_is(void **state)
 {
     (void)state;
-    static uint8_t note[16];
+    static uint8_t note[16] = { 0 }; // its length, its bytes
     static const ident_t ident = { note, read_one, write_one };
     expect("22F190", "7F2231");
     expect("22F181", "62F1810163616E66777570642D676F6C64656E");
