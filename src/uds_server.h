@@ -41,7 +41,7 @@ enum {
         64, // bytes of a request, TransferData excepted; a longer one is refused (0x13)
     UDS_RESPONSE_MAX = 256, // bytes of a response; a longer one becomes 0x14
     UDS_DIDS_MAX = 16,      // in one ReadDataByIdentifier
-    UDS_SEED_MAX = 32,
+    UDS_SEED_MAX = 16,
 };
 
 /// A set of sessions, in tables.
@@ -111,7 +111,7 @@ typedef struct {
     uint32_t len;
 } uds_call_t;
 
-/// Invariants. At most one request is being answered (`busy`), from its end until its response has left. A
+/// Invariants. At most one request is being answered, from its end until its response has left. A
 /// transfer is active only in the programming session. unlocked only while locks exist and the session is
 /// not the default one.
 typedef struct {
@@ -123,8 +123,8 @@ typedef struct {
     bool dtc_off;               // read: DTCs are not to be recorded
     uint8_t seed[UDS_SEED_MAX]; // read, with UDS_CALL_KEY
     uint8_t seed_len;           // of the seed that a key is awaited for; 0: none
-    // Private: see uds_server.c.
-    uint8_t phase, sending, flags;
+    uint8_t sending, mode;      // private, as attempts and all below `transfer`
+    uint8_t attempts;           // wrong keys
     struct {
         bool active;       // read: a download is under way
         bool repeatable;   // a block was accepted: it may come again
@@ -133,8 +133,7 @@ typedef struct {
         uint32_t received; // read: bytes accepted
     } transfer;
     // The rest is private.
-    uint8_t attempts;      // wrong keys
-    uint8_t mode;          // of the request being answered
+    uint32_t phase, flags;
     uint8_t busy_sid;      // a 0x21 for this service (+ UDS_POSITIVE) is to be sent; 0: none
     uint8_t have;          // bytes stored of the request that comes in
     uint8_t head[2];       // its first bytes, also if it is not stored
@@ -142,13 +141,16 @@ typedef struct {
     uint16_t mark;         // its response without the DID being read
     uint16_t response_len; // UDS_RESPONSE_MAX + 1: it became too long
     uint32_t len;          // of the request that comes in, or is held
-    usec_t clock;          // of S3, P2 or P2*
-    usec_t gap;            // no 0x78 before
+    uint32_t clock;        // of S3, P2 or P2*: low half of the time, as gap
+    uint32_t gap;          // no 0x78 before
+    usec_t now;            // time of the last call
     usec_t delay_until;    // no requestSeed before
     uint8_t note[UDS_NEGATIVE_LEN];
     uint8_t request[UDS_REQUEST_MAX];
     uint8_t response[UDS_RESPONSE_MAX];
 } uds_server_t;
+
+_Static_assert(sizeof(void *) > 4 || sizeof(uds_server_t) <= 440, "RAM budget");
 
 /// Borrows cfg and its tables for its whole life.
 void uds_server_init(uds_server_t *s, const uds_server_cfg_t *cfg, usec_t now);

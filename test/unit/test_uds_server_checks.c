@@ -232,7 +232,7 @@ static void without_security_access_there_is_none_and_nothing_is_locked(void **s
     (void)state;
     static const uds_server_cfg_t none = UDS_CFG(0, .open = false),
                                   open = UDS_CFG(1, .open = true, .seed_len = 4);
-    static const uds_server_cfg_t level = UDS_CFG(0x41, .seed_len = 32);
+    static const uds_server_cfg_t level = UDS_CFG(0x41, .seed_len = 7);
     static const row_t without[] = { { "", "27 01", "7F 27 11" },
                                      { PROG, "27 00", "7F 27 11" },
                                      { PROG, "27 01", "7F 27 11" },
@@ -247,9 +247,9 @@ static void without_security_access_there_is_none_and_nothing_is_locked(void **s
                                     { PROG, "31 01 FF 01", "71 01 FF 01 00" },
                                     { PROG, "2E F1 84 00*9", "6E F1 84" } };
     static const row_t other[] = { { EXT, "27 01", "7F 27 12" },
-                                   { EXT, "27 42 AA*32", "7F 27 24" },
-                                   { EXT "27 41;", "27 42 AA*32", "67 42" },
-                                   { EXT "27 41;27 42 AA*32;", "27 41", "67 41 00*32" } };
+                                   { EXT, "27 42 AA*7", "7F 27 24" },
+                                   { EXT "27 41;", "27 42 AA*7", "67 42" },
+                                   { EXT "27 41;27 42 AA*7;", "27 41", "67 41 00*7" } };
     rows(&none, without, sizeof without / sizeof without[0]);
     rows(&open, opened, sizeof opened / sizeof opened[0]);
     rows(&level, other, sizeof other / sizeof other[0]);
