@@ -56,27 +56,23 @@ static void print_line(void *ctx, const trace_line_t *line)
         [TRACE_MESSAGE] = "message", [TRACE_BROKEN] = "broken", [TRACE_FLOW] = "flow"
     };
     json_out_t json = { .out = stdout };
-    if (m->json) {
-        json_out_open(&json, NULL, '{');
-        json_out_string(&json, "event", names[line->kind]);
+    if (!m->json) {
+        trace_print(stdout, line, m->start);
+        end_line(m, &json);
+        return;
     }
+    json_out_open(&json, NULL, '{');
+    json_out_string(&json, "event", names[line->kind]);
     print_time(m, &json, line->at);
     print_id(m, &json, line->id, line->ext);
-    if (m->json) {
-        json_out_string(&json, "text", line->text);
-        if (line->kind == TRACE_MESSAGE) {
-            json_out_number(&json, "bytes", line->len);
-            json_out_hex(&json, "data", line->p, line->held);
-        }
-        if (line->response) {
-            json_out_milli(&json, "response_ms", (int64_t)line->after);
-            json_out_number(&json, "pending", line->pending);
-        }
-    } else {
-        printf("  %s%s", line->kind == TRACE_BROKEN ? "! " : "", line->text);
-        if (line->response) printf("  (%.1f ms", (double)line->after / 1000);
-        if (line->response && line->pending) printf(", %u x 78 before", line->pending);
-        if (line->response) printf(")");
+    json_out_string(&json, "text", line->text);
+    if (line->kind == TRACE_MESSAGE) {
+        json_out_number(&json, "bytes", line->len);
+        json_out_hex(&json, "data", line->p, line->held);
+    }
+    if (line->response) {
+        json_out_milli(&json, "response_ms", (int64_t)line->after);
+        json_out_number(&json, "pending", line->pending);
     }
     end_line(m, &json);
 }

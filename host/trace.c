@@ -18,7 +18,6 @@
 #include "uds_text.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -447,4 +446,16 @@ void trace_end(trace_t *t, usec_t now)
     trace_tick(t, now);
     for (int i = 0; i < t->count; i++)
         if (t->node[i].state != IDLE) broken(t, &t->node[i], "the log ends here");
+}
+
+void trace_print(FILE *out, const trace_line_t *line, usec_t start)
+{
+    const usec_t since = line->at > start ? line->at - start : 0;
+    fprintf(out, "%4llu.%06llu  ", (unsigned long long)(since / 1000000),
+            (unsigned long long)(since % 1000000));
+    fprintf(out, line->ext ? "%08X" : "%03X", line->id);
+    fprintf(out, "  %s%s", line->kind == TRACE_BROKEN ? "! " : "", line->text);
+    if (line->response) fprintf(out, "  (%.1f ms", (double)line->after / 1000);
+    if (line->response && line->pending) fprintf(out, ", %u x 78 before", line->pending);
+    if (line->response) fputc(')', out);
 }

@@ -17,6 +17,7 @@
 #define TRACE_H
 
 #include "can.h"
+#include <stdio.h>
 
 typedef enum {
     TRACE_MESSAGE, // a whole message
@@ -53,6 +54,9 @@ bool trace_pair(trace_t *t, uint32_t a, uint32_t b, bool ext);
 void trace_input(trace_t *t, const can_frame_t *frame, usec_t now);
 void trace_tick(trace_t *t, usec_t now);
 void trace_end(trace_t *t, usec_t now);
+
+/// A line for people, without its end: seconds since `start`, identifier, text, response time.
+void trace_print(FILE *out, const trace_line_t *line, usec_t start);
 
 /// What one frame is in ISO-TP: "first frame, 4095 bytes". Returns false, and text is "", if nothing.
 bool trace_frame(const can_frame_t *frame, char *text, size_t cap);

@@ -119,9 +119,10 @@ static void read_data_by_identifier_takes_16_and_256_bytes_of_response(void **st
 {
     (void)state;
     char request[200] = "22", response[400] = "62";
+    size_t asked = 2, told = 2;
     for (int n = 1; n <= 17; n++) {
-        strcat(request, " F1 86");
-        strcat(response, " F1 86 01");
+        asked += (size_t)sprintf(request + asked, " F1 86");
+        told += (size_t)sprintf(response + told, " F1 86 01");
         uds_ask_begin(&uds_test_cfg);
         assert_string_equal(uds_ask(request), n <= 16 ? response : "7F 22 13");
     }
@@ -137,8 +138,8 @@ static void read_data_by_identifier_takes_16_and_256_bytes_of_response(void **st
         { " F1 90 F1 90 F1 86", 0 },   { " FD 12 FD 13 F1 86", 0 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char text[200] = "22 FD 10 FD 11";
-        strcat(text, cases[i].more);
+        char text[200];
+        sprintf(text, "22 FD 10 FD 11%s", cases[i].more);
         uds_ask_begin(&uds_test_cfg);
         const char *got = uds_ask(text);
         if (cases[i].len == 0)
@@ -231,7 +232,7 @@ static void without_security_access_there_is_none_and_nothing_is_locked(void **s
     (void)state;
     static const uds_server_cfg_t none = UDS_CFG(0, .open = false),
                                   open = UDS_CFG(1, .open = true, .seed_len = 4);
-    static const uds_server_cfg_t level = UDS_CFG(0x41, .seed_len = 32);
+    static const uds_server_cfg_t level = UDS_CFG(0x41, .seed_len = 7);
     static const row_t without[] = { { "", "27 01", "7F 27 11" },
                                      { PROG, "27 00", "7F 27 11" },
                                      { PROG, "27 01", "7F 27 11" },
@@ -246,9 +247,9 @@ static void without_security_access_there_is_none_and_nothing_is_locked(void **s
                                     { PROG, "31 01 FF 01", "71 01 FF 01 00" },
                                     { PROG, "2E F1 84 00*9", "6E F1 84" } };
     static const row_t other[] = { { EXT, "27 01", "7F 27 12" },
-                                   { EXT, "27 42 AA*32", "7F 27 24" },
-                                   { EXT "27 41;", "27 42 AA*32", "67 42" },
-                                   { EXT "27 41;27 42 AA*32;", "27 41", "67 41 00*32" } };
+                                   { EXT, "27 42 AA*7", "7F 27 24" },
+                                   { EXT "27 41;", "27 42 AA*7", "67 42" },
+                                   { EXT "27 41;27 42 AA*7;", "27 41", "67 41 00*7" } };
     rows(&none, without, sizeof without / sizeof without[0]);
     rows(&open, opened, sizeof opened / sizeof opened[0]);
     rows(&level, other, sizeof other / sizeof other[0]);

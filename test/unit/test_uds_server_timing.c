@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -366,9 +367,10 @@ static void every_session_change_locks_and_ends_the_transfer(void **state)
         "2 * state\n2 ! state 2 U 3 D T 0/8\n"
     };
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
-        char log[2000] =
-            PROGRAMMING UNLOCK "0 > 28 03 01\n0 < 68 03\n0 > 85 02\n0 < C5 02\n" DOWNLOAD;
-        strcat(log, changes[i]);
+        char log[2000];
+        sprintf(log, "%s%s",
+                PROGRAMMING UNLOCK "0 > 28 03 01\n0 < 68 03\n0 > 85 02\n0 < C5 02\n" DOWNLOAD,
+                changes[i]);
         uds_transcript(cfg, log);
     }
 }
@@ -545,6 +547,16 @@ static void what_began_to_come_in_too_early_gets_0x21_also_when_it_ends_later(vo
                    "2  * answer\n2 < 62 F1 90 56 49 4E\n"
                    "3  * break\n"
                    "5003 ! SESSION 1\n");
+    uds_transcript(cfg,
+                   "0  * confirm 10\n"
+                   "0  * defer\n0 > 22 F1 90\n0 ! READ F190\n"
+                   "1  * begin 2\n1 * data 10 03\n"
+                   "2  * answer\n2 < 62 F1 90 56 49 4E\n"
+                   "3  * end\n"
+                   "12 < 7F 10 21\n"
+                   "30 * defer\n30 > 22 F1 90\n30 ! READ F190\n"
+                   "31 * begin 2\n31 * data 10 03\n32 * break\n"
+                   "33 * answer\n33 < 62 F1 90 56 49 4E\n");
 }
 
 static void a_request_may_overtake_the_confirmation_of_the_response_before(void **state)
