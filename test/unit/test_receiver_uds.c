@@ -541,6 +541,9 @@ static void only_who_has_the_secret_can_update(void **state)
     world_boot(&w);
     expect("1002", "5002..");
     request_download(0, image_len, "7F3433");
+    request_download(0, WORLD_SLOT + 1, "7F3431"); // 31 goes before 33
+    request_download(WORLD_SLOT, 1, "7F3431");
+    request_download(0xFFFFFFFF, 2, "7F3431");
     static const char *const locked[] = { "3101FF00", "3101FF01", "31010202", "3101F000",
                                           "3101F001", "3101F002", "3101F003" };
     for (size_t i = 0; i < sizeof locked / sizeof locked[0]; i++)
