@@ -27,6 +27,9 @@ int cmd_probe(int argc, char **argv);
 int cmd_device(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_mkflash(int argc, char **argv);
+int cmd_monitor(int argc, char **argv);
+int cmd_raw(int argc, char **argv);
+int cmd_scan(int argc, char **argv);
 
 /// Prints `isotp-ota: <what>` as one line on stderr, whatever bytes a path in it has, and returns
 /// `code`.

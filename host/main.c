@@ -20,6 +20,9 @@ static const struct {
     { "info", cmd_info,
       "explain an image, a flash dump, a partition table or an otadata partition" },
     { "mkflash", cmd_mkflash, "make a complete flash image, or a partition table" },
+    { "monitor", cmd_monitor, "show what is said on a bus, or in a log, in words" },
+    { "scan", cmd_scan, "which devices answer, what they run, what their slots hold" },
+    { "raw", cmd_raw, "one UDS request, and the response in words" },
     { "send", cmd_send, "send a file as it is, in the plain protocol" },
     { "probe", cmd_probe, "see whether anybody answers" },
 };

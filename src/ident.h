@@ -3,7 +3,7 @@
 //
 //     uint8_t vin[17];
 //     if (ident.read(ident.ctx, UDS_DID_VIN, vin, sizeof vin) == 0) say_unknown();
-//     if (!ident.write(ident.ctx, UDS_DID_FINGERPRINT, bytes, len)) say_failed();
+//     if (!ident.write(ident.ctx, UDS_DID_FINGERPRINT, data, len)) say_failed();
 //
 // What the firmware itself tells (project, version, slots, digests) does not come from here.
 // Threads: none inside. Memory: the port's. Time: both return at once, in much less than P2server.

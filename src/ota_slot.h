@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     ota_slot_t slot;
-//     if (ota_slot_read(&cfg, OTA_FACTORY, &slot)) fail("flash");
+//     if (ota_slot_read(&cfg, 0, &slot)) fail("flash");
 //     if (slot.len > 0) show(slot.project, slot.version, slot.state);
 //
 // Threads: none inside. Memory: none but the caller's. Time: at most 22 short reads of flash.

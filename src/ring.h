@@ -23,13 +23,16 @@ typedef struct {
 /// Borrows `bytes` for its whole life; cap is below 2 GiB.
 void ring_init(ring_t *r, void *bytes, uint32_t cap);
 
+/// Nothing is in it any more.
 void ring_clear(ring_t *r);
 
+/// Bytes that can be put.
 uint32_t ring_free(const ring_t *r);
 
 /// Adds bytes that can still be taken back. len <= ring_free().
 void ring_put(ring_t *r, const uint8_t *data, uint32_t len);
 
+/// What was put stays, or is taken back as far as it was not committed before.
 void ring_commit(ring_t *r);
 void ring_retract(ring_t *r);
 

@@ -1,7 +1,12 @@
 // uds.h - ISO 14229-1: the bytes that both sides of a diagnostic connection must agree on.
 // SPDX-License-Identifier: Apache-2.0
 //
+//     const uint8_t request[] = { UDS_SESSION_CONTROL, UDS_PROGRAMMING_SESSION };
+//     const uint8_t refused[] = { UDS_NEGATIVE, request[0], UDS_CONDITIONS_NOT_CORRECT };
+//     if (refused[0] == UDS_NEGATIVE) explain((uds_nrc_t)refused[2]);
+//
 // Only what reprogramming needs. docs/PROTOCOL.md explains each with its bytes. Clauses: ISO 14229-1:2020.
+// Threads, Memory: constants only. Time: none.
 #ifndef UDS_H
 #define UDS_H
 

@@ -72,6 +72,22 @@ extern uint8_t memory[8192];
 extern uint32_t len;
 uint32_t store_some_of(const uint8_t *p, uint32_t bytes);
 
+#elif defined EXAMPLE_uds
+void explain(uds_nrc_t nrc);
+
+#elif defined EXAMPLE_receiver_uds
+extern receiver_t r;
+extern receiver_events_t events;
+extern isotp_events_t isotp_events;
+
+#elif defined EXAMPLE_ota_slot
+extern const ota_cfg_t cfg;
+void show(const char *project, const char *version, unsigned state);
+
+#elif defined EXAMPLE_access_psa
+extern const uint8_t secret[32], seed[ACCESS_SEED_LEN];
+extern uint8_t key[ACCESS_KEY_LEN];
+
 #elif defined EXAMPLE_access
 extern access_t access;
 extern uint8_t level;
@@ -185,6 +201,53 @@ extern const uint8_t *bytes;
 
 #elif defined EXAMPLE_partition_csv
 extern const char *text;
+
+#elif defined EXAMPLE_bundle
+extern const uint8_t *bytes;
+
+#elif defined EXAMPLE_bus_log_read
+extern can_frame_t frame;
+extern usec_t at;
+void use(const can_frame_t *what, usec_t when);
+
+#elif defined EXAMPLE_report
+#include "bus.h"
+extern bus_t *bus;
+extern int argc;
+extern char **argv;
+extern int code;
+extern const char *text;
+extern bus_cfg_t bus_cfg;
+
+#elif defined EXAMPLE_tester
+#include "drive.h"
+extern bus_t *bus;
+extern tester_t t;
+extern const tester_cfg_t cfg;
+extern const uint8_t *request;
+void use(uint32_t from, const uint8_t *message, uint32_t bytes);
+MACHINE_VERBS(tester);
+
+#elif defined EXAMPLE_trace
+#include <stdio.h>
+extern can_frame_t frame;
+void print_line(void *ctx, const trace_line_t *line);
+
+#elif defined EXAMPLE_uds_server
+extern uds_server_t s;
+extern const uds_server_cfg_t cfg;
+extern uint32_t message_len;
+extern const uint8_t *out;
+void keep_block_data(const uint8_t *bytes, uint32_t count);
+bool takes_long(const uds_call_t *call);
+uds_nrc_t do_it(uds_server_t *server, const uds_call_t *call);
+bool start_sending(const uint8_t *message, uint32_t message_len);
+
+#elif defined EXAMPLE_uds_text
+#include <stdio.h>
+extern const uint8_t *message;
+extern uint8_t nrc;
+
 
 #elif defined EXAMPLE_uds_client
 extern uds_client_t c;

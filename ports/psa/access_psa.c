@@ -3,6 +3,7 @@
 #include "access_psa.h"
 
 #define ALGORITHM PSA_ALG_HMAC(PSA_ALG_SHA_256)
+enum { MAC_LEN = 32 };
 
 static bool random_seed(void *ctx, uint8_t seed[ACCESS_SEED_LEN])
 {
@@ -16,7 +17,7 @@ static bool compute_key(void *ctx, uint8_t level, const uint8_t seed[ACCESS_SEED
                         uint8_t key[ACCESS_KEY_LEN])
 {
     const access_psa_t *psa = ctx;
-    uint8_t input[1 + ACCESS_SEED_LEN], mac[PSA_HASH_LENGTH(PSA_ALG_SHA_256)];
+    uint8_t input[1 + ACCESS_SEED_LEN], mac[MAC_LEN];
     size_t len = 0;
     input[0] = level;
     memcpy(&input[1], seed, ACCESS_SEED_LEN);

@@ -98,6 +98,22 @@ static bool half_updated(subject_t *w)
     return subject_begin_update(w, NEW, w->image[NEW].len * 3 / 4);
 }
 
+// In the slot after the running one.
+static bool new_waits(subject_t *w)
+{
+    STEP(install(w, NEW));
+    for (unsigned i = 1; i < w->place->slots; i++)
+        STEP(install(w, OLD));
+    return true;
+}
+
+static bool reactivate(subject_t *w)
+{
+    STEP(subject_boot(w));
+    STEP(subject_reactivate(w, NEW));
+    return subject_boot(w);
+}
+
 static bool update(subject_t *w) { return install(w, NEW); }
 
 static bool resume(subject_t *w)
@@ -179,6 +195,7 @@ static const scenario_t SCENARIOS[] = {
     { "damaged-update", old_damaged, update, CONFIRMS, false, true },
     { "bad-sector", old_installed, update_bad_sector, CONFIRMS, false, true },
     { "erase", old_installed, erase, CONFIRMS, false, false },
+    { "reactivate", new_waits, reactivate, CONFIRMS, false, false },
 };
 
 // --- Recovery ---

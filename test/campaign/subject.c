@@ -481,12 +481,10 @@ bool subject_begin_update(subject_t *w, int image, uint32_t part)
     return transfer(w, &w->image[image], part, false);
 }
 
-bool subject_update(subject_t *w, int number, bool resume)
+/// `number` is in the slot after the running one: from ota_finish() or ota_recheck() to ota_activate().
+static bool verify_and_activate(subject_t *w, int number, ota_err_t err)
 {
-    const image_t *image = &w->image[number];
     ota_t *o = &w->ota;
-    if (!transfer(w, image, image->len, resume)) return false;
-    ota_err_t err = ota_finish(o);
     while (!err && ota_busy(o))
         err = ota_step(o);
     if (!done(w, "update", (int)err)) return false;
@@ -498,6 +496,20 @@ bool subject_update(subject_t *w, int number, bool resume)
     if (!err) w->model.activated = YES;
     tell(w, "  activated");
     return done(w, "activate", (int)err);
+}
+
+bool subject_update(subject_t *w, int number, bool resume)
+{
+    const image_t *image = &w->image[number];
+    if (!transfer(w, image, image->len, resume)) return false;
+    return verify_and_activate(w, number, ota_finish(&w->ota));
+}
+
+bool subject_reactivate(subject_t *w, int number)
+{
+    ota_init(&w->ota, &w->cfg);
+    w->model.trial = NO_IMAGE;
+    return verify_and_activate(w, number, ota_recheck(&w->ota));
 }
 
 bool subject_update_bad_sector(subject_t *w, int number)

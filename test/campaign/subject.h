@@ -94,6 +94,9 @@ bool subject_boot(subject_t *w);
 /// Updates up to and including ota_activate(). `resume`: goes on with what is there.
 bool subject_update(subject_t *w, int image, bool resume);
 
+/// The image, which lies in the slot after the running one, is to boot again, without a transfer.
+bool subject_reactivate(subject_t *w, int image);
+
 /// An update that must fail, because bits of the slot stick. They do no more afterwards.
 bool subject_update_bad_sector(subject_t *w, int image);
 

@@ -3,12 +3,14 @@
 Nothing here waits for a fixed time: it waits for a line, for the end of a process, or fails after TIMEOUT.
 """
 # SPDX-License-Identifier: Apache-2.0
+import importlib.util
 import itertools
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -20,6 +22,7 @@ import esp
 import raw_bus
 
 PROGRAM = os.environ.get("ISOTP_OTA", "")
+AF_CAN = os.environ.get("AF_CAN", str(Path(PROGRAM).parent / "test" / "libaf_can.so"))
 VECTORS = Path(__file__).resolve().parent.parent / "vectors"
 TIMEOUT = 60  # far beyond what anything takes, for a machine that does something else, too
 
@@ -38,6 +41,27 @@ def wait_until(condition, what, timeout=TIMEOUT):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout} s in vain: {what}")
         time.sleep(0.005)
+
+
+def need(*programs):
+    """Ends the test as "skipped" if one of them is not installed."""
+    for program in programs:
+        if not shutil.which(program):
+            print(f"no {program} here: skipped")
+            sys.exit(77)
+
+
+def with_af_can(module=None):
+    """Starts this test again, by a Python that has the module, such that AF_CAN sockets are on the virtual bus."""
+    python = sys.executable
+    if module and not importlib.util.find_spec(module):
+        python = "/usr/bin/python3"  # where a distribution's packages are, whatever `python3` is
+        if subprocess.run([python, "-c", f"import {module}"], stderr=subprocess.DEVNULL, check=False).returncode:
+            print(f"no {module} here: skipped")
+            sys.exit(77)
+    elif os.environ.get("LD_PRELOAD") == AF_CAN:
+        return
+    os.execve(python, [python, "-B", *sys.argv], {**os.environ, "LD_PRELOAD": AF_CAN})
 
 
 class Process:
@@ -126,7 +150,7 @@ class TestCase(unittest.TestCase):
         self.addCleanup(self._check_hubs)
         self.processes = []
         self.addCleanup(self._end_processes)
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("CAN_", "LC_", "LANG"))}
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("CAN_", "LC_", "LANG", "LD_"))}
         self.env["TERM"] = "xterm"
         sanitizers = f"log_path={self.reports}/report:exitcode=99"
         self.env.update(LANG="C", ASAN_OPTIONS=sanitizers, UBSAN_OPTIONS=sanitizers + ":print_stacktrace=1")

@@ -34,9 +34,15 @@ typedef struct {
     receiver_events_t events; // reported since world_boot() or the test's reset
     unsigned statuses;        // status messages that arrived
     uint8_t status[8];        // the last one
-    unsigned waits, frames;   // FC.WAIT seen, all frames seen
-    uint32_t seed;            // of the link's faults
-    unsigned lost, doubled;   // of a thousand frames, each way; both 0: a perfect link
+    unsigned replies;         // UDS responses that arrived, 0x78 and others
+    unsigned pending;         // of these, 0x78 since the last request
+    uint8_t reply[300];       // the last one
+    uint32_t reply_len;
+    usec_t asked, answered; // when the last request had left; when a frame of a response began last
+    usec_t longest_wait;    // from a request or 0x78 to the next response, of all since the reset
+    unsigned waits, frames; // FC.WAIT seen, all frames seen
+    uint32_t seed;          // of the link's faults
+    unsigned lost, doubled; // of a thousand frames, each way; both 0: a perfect link
 } world_t;
 
 /// An image from test/vectors/image. The caller frees it.
@@ -56,6 +62,12 @@ bool world_send(world_t *w, const void *message, uint32_t len);
 
 /// Starts sending and stops after `frames` consecutive frames: the sender is gone.
 void world_send_part(world_t *w, const void *message, uint32_t len, unsigned frames);
+
+/// Sends a UDS request and waits for the final response, 30 s at most. Its length, in w->reply; 0: none.
+uint32_t world_ask(world_t *w, const void *request, uint32_t len);
+
+/// The same, in hexadecimal digits, and compares: a response that ends with `..` may go on.
+void world_expect(world_t *w, const char *request, const char *response);
 
 /// One raw frame to the device.
 void world_frame(world_t *w, const void *data, uint8_t len);
