@@ -551,6 +551,9 @@ static void only_who_has_the_secret_can_update(void **state)
     expect("2EF199202611", "7F2E33");
     expect("31010203", "7101020300");
     expect("2701", "7F2737"); // the device has just started
+    expect("1001", "5001..");
+    assert_false(world_send(&w, new_image, 4095)); // the other protocols are no way around it
+    assert_int_equal(w.sender.tx.why, ISOTP_BUFFER_OVFLW);
     world_run(&w, 10000 * USEC_MS);
     expect("1002", "5002..");
     expect("2701", "670101010101010101010101010101010101");
