@@ -665,8 +665,7 @@ static flasher_events_t on_physical(flasher_t *f, isotp_events_t ev, usec_t now)
     flasher_events_t events = FLASHER_NONE;
     const isotp_rx_t *rx = &f->physical.rx;
     uds_client_events_t cev = UDS_CLIENT_NONE;
-    if ((ev & ISOTP_RX_FAILED) && !(ev & ISOTP_RX_BEGIN))
-        cev |= uds_client_break(&f->client, now);
+    if ((ev & ISOTP_RX_FAILED) && !(ev & ISOTP_RX_BEGIN)) cev |= uds_client_break(&f->client, now);
     if (ev & ISOTP_RX_BEGIN) {
         uds_client_begin(&f->client, now);
         if (rx->len > sizeof f->response) {

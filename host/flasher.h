@@ -148,7 +148,7 @@ typedef struct {
     bool answered;      // read: by anybody, ever
     bool reconnecting;  // a round begins: the device may not be back yet
     bool begun;
-    bool checked;       // check_device() was done
+    bool checked; // check_device() was done
     bool verified;
     bool disturbed;  // other nodes were asked to keep quiet
     bool activated;  // read: checkProgrammingDependencies went well
