@@ -324,11 +324,11 @@ static void step(world_t *w, fuzz_bytes_t *in)
     if (w->f.dead) watch(w, RECEIVER_NONE);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static const isotp_cfg_t standard = ISOTP_CFG_DEFAULT;
     static world_t w;
-    fuzz_bytes_t in = { bytes, bytes + len };
+    fuzz_bytes_t in = { data, data + len };
     memset(&w, 0, sizeof w);
     memset(w.mem, 0xFF, sizeof w.mem);
     fuzz_flash_init(&w.f, w.mem, SIZE, SECTOR);

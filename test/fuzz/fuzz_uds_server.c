@@ -409,10 +409,10 @@ static void step(world_t *w, fuzz_bytes_t *in)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static world_t w;
-    fuzz_bytes_t in = { bytes, bytes + len };
+    fuzz_bytes_t in = { data, data + len };
     const uint8_t flags = fuzz_byte(&in);
     memset(&w, 0, sizeof w);
     w.cfg = (uds_server_cfg_t){ .dids = dids,
