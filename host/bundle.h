@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     bundle_t b;
-//     if (!bundle_open(&b, "report.zip")) fail(b.error); // any other name: a folder, made if it is not there
+//     if (!bundle_open(&b, "report.zip")) fail(b.error); // not .zip: a folder, made if not there
 //     bundle_add(&b, "bus.pcap", bytes, len);
-//     if (!bundle_close(&b)) fail(b.error); // here the ZIP file appears, whole or not at all
+//     if (!bundle_close(&b)) fail(b.error); // the ZIP file appears, whole or not at all
 //
 // Threads: none inside; one caller at a time. Memory: until bundle_close() all of the ZIP file. Errors: the
 // first one is kept, and what follows does nothing.

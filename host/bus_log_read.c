@@ -233,7 +233,8 @@ static outcome_t asc_data(bus_log_read_t *log, char **words, size_t count, uint6
 static outcome_t asc_fd(bus_log_read_t *log, char **words, size_t count, can_frame_t *f)
 {
     uint64_t flags[2], code, len;
-    if (count < 3 || !is_direction(words[1])) return SKIP; // an error frame
+    if (count < 3 || !is_direction(words[1])) return SKIP; // about the channel
+    if (same(words[2], "ErrorFrame")) return SKIP;
     if (!asc_id(log, words[2], f)) return wrong(log, "'%.20s' is no identifier", words[2]);
     // A symbolic name may follow. BRS and ESI are single digits, which a name is not by itself.
     size_t i = 3;

@@ -299,6 +299,12 @@ static uint32_t load_be(const uint8_t *p, size_t len)
     return v;
 }
 
+static bool is_outside(const uds_server_t *s)
+{
+    const uint32_t all = s->cfg->memory_size;
+    return all && (s->call.at > all || s->call.size > all - s->call.at);
+}
+
 static uds_nrc_t request_download(uds_server_t *s, const uint8_t *p, uint32_t len)
 {
     const uint8_t at_len = p[2] & 0xF, size_len = p[2] >> 4;
@@ -306,7 +312,7 @@ static uds_nrc_t request_download(uds_server_t *s, const uint8_t *p, uint32_t le
     if (p[1] != 0 || at_len - 1u > 3 || size_len - 1u > 3) return UDS_REQUEST_OUT_OF_RANGE;
     s->call.at = load_be(&p[3], at_len);
     s->call.size = load_be(&p[3 + at_len], size_len);
-    if (s->call.size == 0) return UDS_REQUEST_OUT_OF_RANGE;
+    if (s->call.size == 0 || is_outside(s)) return UDS_REQUEST_OUT_OF_RANGE;
     if (locked(s)) return UDS_SECURITY_ACCESS_DENIED;
     memset(&s->transfer, 0, sizeof s->transfer); // a tester that lost its way may start again
     return call(s, UDS_CALL_DOWNLOAD, p[1]);

@@ -85,6 +85,9 @@ typedef struct {
     /// Added to P2server_max that is announced for the programming session: how long flash may keep
     /// the device from answering.
     uint32_t p2_extra_ms;
+    /// Bytes that RequestDownload may address, from 0 on: what lies outside is refused (0x31), also while
+    /// locked. 0: only the device knows.
+    uint32_t memory_size;
     uint32_t block_max; // maxNumberOfBlockLength: bytes of a whole TransferData request, 3..65535
 } uds_server_cfg_t;
 
