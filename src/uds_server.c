@@ -109,8 +109,13 @@ static uint32_t p2_star_ms(const uds_server_t *s)
 
 static uint32_t tenths(uint32_t ms, uint32_t n) { return ms * (n * (uint32_t)USEC_MS / 10); }
 
+static bool is_over(const uds_server_t *s, uint32_t end)
+{
+    return (int32_t)((uint32_t)s->now - end) >= 0;
+}
+
 // When the next 0x78 is due.
-static usec_t pump(const uds_server_t *s)
+static uint32_t pump(const uds_server_t *s)
 {
     if (s->flags & EARLY) return s->gap;
     return s->clock + tenths(s->mode & PENDED ? p2_star_ms(s) : p2_ms(s), 8);
@@ -121,17 +126,17 @@ static bool can_pend(const uds_server_t *s)
     return s->phase == CALL && s->sending != PENDING && !(s->flags & OWED);
 }
 
-static void pend_if_due(uds_server_t *s, usec_t now)
+static void pend_if_due(uds_server_t *s)
 {
-    if (can_pend(s) && now >= pump(s)) s->flags |= OWED;
+    if (can_pend(s) && is_over(s, pump(s))) s->flags |= OWED;
 }
 
 // --- Ends of a request ---
 
-static uds_server_events_t to_idle(uds_server_t *s, usec_t now)
+static uds_server_events_t to_idle(uds_server_t *s)
 {
     s->phase = IDLE;
-    s->clock = now;
+    s->clock = (uint32_t)s->now;
     return s->flags & DEAD ? UDS_SERVER_RESET : UDS_SERVER_NONE;
 }
 
@@ -143,7 +148,7 @@ static bool is_for_one_only(uds_nrc_t nrc)
            nrc == UDS_SERVICE_NOT_IN_SESSION;
 }
 
-static uds_server_events_t finish(uds_server_t *s, uds_nrc_t nrc, usec_t now)
+static uds_server_events_t finish(uds_server_t *s, uds_nrc_t nrc)
 {
     bool silent = s->mode & SPR;
     if (nrc == UDS_OK && s->response_len > UDS_RESPONSE_MAX) nrc = UDS_RESPONSE_TOO_LONG;
@@ -154,8 +159,8 @@ static uds_server_events_t finish(uds_server_t *s, uds_nrc_t nrc, usec_t now)
         s->response[2] = (uint8_t)nrc;
         s->response_len = UDS_NEGATIVE_LEN;
     }
-    s->flags &= (uint8_t) ~(OWED | EARLY);
-    if (silent && !(s->mode & PENDED)) return to_idle(s, now);
+    s->flags &= ~(unsigned)(OWED | EARLY);
+    if (silent && !(s->mode & PENDED)) return to_idle(s);
     s->phase = READY;
     return UDS_SERVER_NONE;
 }
@@ -227,13 +232,13 @@ static uds_nrc_t read_next(uds_server_t *s)
 static uds_nrc_t read_dids(uds_server_t *s, const uint8_t *p, uint32_t len)
 {
     if (len % 2 == 0) return UDS_INCORRECT_LENGTH;
-    if (p != s->request) memcpy(s->request, p, len);
-    s->read_len = (uint8_t)len;
-    s->at = 1;
+    memmove(&s->request[2], &p[1], len - 1); // clear of the next request's first bytes
+    s->read_len = (uint8_t)(len + 1);
+    s->at = 2;
     return read_next(s);
 }
 
-static uds_nrc_t security_access(uds_server_t *s, const uint8_t *p, uint32_t len, usec_t now)
+static uds_nrc_t security_access(uds_server_t *s, const uint8_t *p, uint32_t len)
 {
     const uint32_t n = or_default(s->cfg->seed_len, SEED_LEN);
     const uint8_t level = s->cfg->level, sub = s->response[1];
@@ -245,7 +250,7 @@ static uds_nrc_t security_access(uds_server_t *s, const uint8_t *p, uint32_t len
             s->response_len = (uint16_t)(2 + n);
             return UDS_OK;
         }
-        if (now < s->delay_until) return UDS_DELAY_NOT_EXPIRED;
+        if (s->now < s->delay_until) return UDS_DELAY_NOT_EXPIRED;
         s->seed_len = 0;
         return call(s, UDS_CALL_SEED, level);
     }
@@ -294,6 +299,12 @@ static uint32_t load_be(const uint8_t *p, size_t len)
     return v;
 }
 
+static bool is_outside(const uds_server_t *s)
+{
+    const uint32_t all = s->cfg->memory_size;
+    return all && (s->call.at > all || s->call.size > all - s->call.at);
+}
+
 static uds_nrc_t request_download(uds_server_t *s, const uint8_t *p, uint32_t len)
 {
     const uint8_t at_len = p[2] & 0xF, size_len = p[2] >> 4;
@@ -301,7 +312,7 @@ static uds_nrc_t request_download(uds_server_t *s, const uint8_t *p, uint32_t le
     if (p[1] != 0 || at_len - 1u > 3 || size_len - 1u > 3) return UDS_REQUEST_OUT_OF_RANGE;
     s->call.at = load_be(&p[3], at_len);
     s->call.size = load_be(&p[3 + at_len], size_len);
-    if (s->call.size == 0) return UDS_REQUEST_OUT_OF_RANGE;
+    if (s->call.size == 0 || is_outside(s)) return UDS_REQUEST_OUT_OF_RANGE;
     if (locked(s)) return UDS_SECURITY_ACCESS_DENIED;
     memset(&s->transfer, 0, sizeof s->transfer); // a tester that lost its way may start again
     return call(s, UDS_CALL_DOWNLOAD, p[1]);
@@ -317,9 +328,8 @@ static uds_nrc_t check_block(const uds_server_t *s, uint8_t counter, uint32_t le
 {
     const uint32_t left = s->transfer.size - s->transfer.received;
     if (len > s->cfg->block_max) return UDS_INCORRECT_LENGTH;
-    if (!s->transfer.active) return UDS_REQUEST_SEQUENCE_ERROR;
     if (is_repeated(s, counter)) return UDS_OK;
-    if (left == 0) return UDS_REQUEST_SEQUENCE_ERROR;
+    if (left == 0) return UDS_REQUEST_SEQUENCE_ERROR; // or there is no transfer
     if (counter != (uint8_t)(s->transfer.last + 1)) return UDS_WRONG_BLOCK_COUNTER;
     if (len == 2) return UDS_REQUEST_OUT_OF_RANGE;
     return len - 2 > left ? UDS_TRANSFER_SUSPENDED : UDS_OK;
@@ -343,15 +353,15 @@ static uds_nrc_t transfer_exit(uds_server_t *s)
 
 // --- A request ---
 
-static uds_nrc_t serve(uds_server_t *s, const uint8_t *p, uint32_t len, usec_t now)
+static uds_nrc_t serve(uds_server_t *s, const uint8_t *p, uint32_t len)
 {
     const uint8_t sub = s->response[1];
     switch (p[0]) {
     case UDS_SESSION_CONTROL: return call(s, UDS_CALL_SESSION, sub);
     case UDS_ECU_RESET: return call(s, UDS_CALL_RESET, sub);
-    case UDS_CLEAR_DTC: return load_be(&p[1], 3) == 0xFFFFFF ? UDS_OK : UDS_REQUEST_OUT_OF_RANGE;
+    case UDS_CLEAR_DTC: return (p[1] & p[2] & p[3]) == 0xFF ? UDS_OK : UDS_REQUEST_OUT_OF_RANGE;
     case UDS_READ_DID: return read_dids(s, p, len);
-    case UDS_SECURITY_ACCESS: return security_access(s, p, len, now);
+    case UDS_SECURITY_ACCESS: return security_access(s, p, len);
     case UDS_COMMUNICATION_CONTROL:
         if (p[2] - 1u > 2) return UDS_REQUEST_OUT_OF_RANGE;
         s->communication = sub;
@@ -384,23 +394,16 @@ static uds_nrc_t check(uds_server_t *s, const service_t *v, const uint8_t *p, ui
     return UDS_OK;
 }
 
-static uds_server_events_t request(uds_server_t *s, const uint8_t *p, uint32_t len, usec_t now)
+static uds_server_events_t request(uds_server_t *s, const uint8_t *p, uint32_t len)
 {
     const service_t *v = find_service(s, p[0]);
-    if (p[0] & UDS_POSITIVE) return to_idle(s, now); // somebody's response
-    if (s->mode & FUNCTIONAL && v && !(v->flags & TO_ALL)) return to_idle(s, now);
+    if (p[0] & UDS_POSITIVE) return to_idle(s); // somebody's response
+    if (s->mode & FUNCTIONAL && v && !(v->flags & TO_ALL)) return to_idle(s);
     s->gap = s->clock;
     s->response[0] = p[0] | UDS_POSITIVE;
     uds_nrc_t nrc = check(s, v, p, len);
-    if (nrc == UDS_OK) nrc = serve(s, p, len, now);
-    return s->phase == CALL ? UDS_SERVER_CALL : finish(s, nrc, now);
-}
-
-// What was received on the physical channel, or held.
-static uds_server_events_t received(uds_server_t *s, usec_t now)
-{
-    const bool block = s->head[0] == UDS_TRANSFER_DATA;
-    return request(s, block ? s->head : s->request, s->len, now);
+    if (nrc == UDS_OK) nrc = serve(s, p, len);
+    return s->phase == CALL ? UDS_SERVER_CALL : finish(s, nrc);
 }
 
 static bool is_only_present(const uint8_t *p, uint32_t len)
@@ -408,10 +411,10 @@ static bool is_only_present(const uint8_t *p, uint32_t len)
     return len == 2 && p[0] == UDS_TESTER_PRESENT && p[1] == UDS_SPR;
 }
 
-static void hold(uds_server_t *s, usec_t now)
+static void hold(uds_server_t *s)
 {
     s->flags |= HELD;
-    s->clock = now;
+    s->clock = (uint32_t)s->now;
 }
 
 void uds_server_begin(uds_server_t *s, uint32_t len, usec_t now)
@@ -419,8 +422,8 @@ void uds_server_begin(uds_server_t *s, uint32_t len, usec_t now)
     (void)now;
     ASSERT(len > 0);
     if (s->flags & DEAD) return;
-    if (s->flags & HELD && !(s->mode & FUNCTIONAL)) s->busy_sid = s->head[0] | UDS_POSITIVE;
-    s->flags &= (uint8_t) ~(HELD | REFUSED | PASSING);
+    if (s->flags & HELD && !(s->mode & FUNCTIONAL)) s->busy_sid = s->request[0] | UDS_POSITIVE;
+    s->flags &= ~(unsigned)(HELD | REFUSED | PASSING);
     s->flags |= RECEIVING;
     if (s->phase == CALL || s->phase == READY) s->flags |= REFUSED;
     s->len = len;
@@ -432,18 +435,16 @@ uint32_t uds_server_data(uds_server_t *s, const uint8_t *data, uint32_t len)
     uint32_t n = 0;
     if (!(s->flags & RECEIVING)) return len;
     if (s->flags & PASSING) return 0;
-    while (s->have < 2 && n < len) {
-        if (!(s->flags & REFUSED)) s->request[s->have] = data[n];
-        s->head[s->have++] = data[n++];
-    }
+    while (s->have < 2 && n < len)
+        s->request[s->have++] = data[n++];
     if (s->flags & REFUSED || s->have < 2) return len;
-    if (s->head[0] != UDS_TRANSFER_DATA) { // the rest of a long one is counted, not kept
+    if (s->request[0] != UDS_TRANSFER_DATA) { // the rest of a long one is counted, not kept
         const size_t fits = smaller(len - n, UDS_REQUEST_MAX - (size_t)s->have);
         memcpy(&s->request[s->have], &data[n], fits);
         s->have += (uint8_t)fits;
         return len;
     }
-    if (n == 0 || check_block(s, s->head[1], s->len) != UDS_OK || is_repeated(s, s->head[1]))
+    if (n == 0 || check_block(s, s->request[1], s->len) != UDS_OK || is_repeated(s, s->request[1]))
         return len;
     s->flags |= PASSING;
     return n;
@@ -451,20 +452,21 @@ uint32_t uds_server_data(uds_server_t *s, const uint8_t *data, uint32_t len)
 
 uds_server_events_t uds_server_end(uds_server_t *s, usec_t now)
 {
+    s->now = now;
     if (!(s->flags & RECEIVING)) return UDS_SERVER_NONE;
-    s->flags &= (uint8_t)~RECEIVING;
+    s->flags &= ~(unsigned)RECEIVING;
     if (s->phase == IDLE && !(s->flags & REFUSED)) {
-        s->clock = now;
+        s->clock = (uint32_t)now;
         s->mode = 0;
-        return received(s, now);
+        return request(s, s->request, s->len);
     }
-    if (s->phase == IDLE) s->clock = now;
-    if (s->head[0] & UDS_POSITIVE || is_only_present(s->head, s->len)) return UDS_SERVER_NONE;
+    if (s->phase == IDLE) s->clock = (uint32_t)now;
+    if (s->request[0] & UDS_POSITIVE || is_only_present(s->request, s->len)) return UDS_SERVER_NONE;
     if (s->phase == LEAVING && !(s->flags & REFUSED)) {
         s->mode = 0;
-        hold(s, now);
+        hold(s);
     } else {
-        s->busy_sid = s->head[0] | UDS_POSITIVE;
+        s->busy_sid = s->request[0] | UDS_POSITIVE;
     }
     return UDS_SERVER_NONE;
 }
@@ -472,33 +474,33 @@ uds_server_events_t uds_server_end(uds_server_t *s, usec_t now)
 void uds_server_break(uds_server_t *s, usec_t now)
 {
     if (!(s->flags & RECEIVING)) return;
-    s->flags &= (uint8_t)~RECEIVING;
-    if (s->phase == IDLE) s->clock = now;
+    s->flags &= ~(unsigned)RECEIVING;
+    if (s->phase == IDLE) s->clock = (uint32_t)now;
 }
 
 uds_server_events_t uds_server_functional(uds_server_t *s, const uint8_t *data, uint32_t len,
                                           usec_t now)
 {
     ASSERT(len > 0 && len <= UDS_REQUEST_MAX);
+    s->now = now;
     const bool uses_buffer = s->phase == LEAVING || data[0] == UDS_READ_DID;
     if (s->flags & (DEAD | HELD) || is_only_present(data, len)) {
-        if (s->phase == IDLE) s->clock = now;
+        if (s->phase == IDLE) s->clock = (uint32_t)now;
         return UDS_SERVER_NONE;
     }
     if (s->phase == CALL || s->phase == READY) return UDS_SERVER_NONE;
     if (s->flags & RECEIVING && uses_buffer &&
-        (s->phase == LEAVING || s->head[0] != UDS_TRANSFER_DATA))
+        (s->phase == LEAVING || s->request[0] != UDS_TRANSFER_DATA))
         return UDS_SERVER_NONE;
     s->mode = FUNCTIONAL;
     if (s->phase == LEAVING) {
         memcpy(s->request, data, len);
-        s->head[0] = data[0];
         s->len = len;
-        hold(s, now);
+        hold(s);
         return UDS_SERVER_NONE;
     }
-    s->clock = now;
-    return request(s, data, len, now);
+    s->clock = (uint32_t)now;
+    return request(s, data, len);
 }
 
 // --- Calls ---
@@ -520,7 +522,7 @@ static uds_nrc_t keep_seed(uds_server_t *s)
     return s->seed_len ? UDS_OK : UDS_CONDITIONS_NOT_CORRECT;
 }
 
-static uds_nrc_t judge_key(uds_server_t *s, uds_nrc_t nrc, usec_t now)
+static uds_nrc_t judge_key(uds_server_t *s, uds_nrc_t nrc)
 {
     s->seed_len = 0; // for one try
     if (nrc == UDS_OK) {
@@ -530,7 +532,7 @@ static uds_nrc_t judge_key(uds_server_t *s, uds_nrc_t nrc, usec_t now)
     if (nrc != UDS_INVALID_KEY || ++s->attempts < or_default(s->cfg->attempts, ATTEMPTS))
         return nrc;
     s->attempts = 0;
-    s->delay_until = now + s->cfg->delay_ms * USEC_MS;
+    s->delay_until = s->now + s->cfg->delay_ms * USEC_MS;
     return UDS_EXCEEDED_ATTEMPTS;
 }
 
@@ -540,6 +542,7 @@ uds_server_events_t uds_server_answer(uds_server_t *s, uds_nrc_t nrc, usec_t now
     const bool ok = nrc == UDS_OK;
     const uint8_t two_bytes = 0x20; // lengthFormatIdentifier
     ASSERT(s->phase == CALL);
+    s->now = now;
     s->phase = IDLE;
     switch (s->call.kind) {
     case UDS_CALL_SESSION:
@@ -559,7 +562,7 @@ uds_server_events_t uds_server_answer(uds_server_t *s, uds_nrc_t nrc, usec_t now
     case UDS_CALL_SEED:
         if (ok) nrc = keep_seed(s);
         break;
-    case UDS_CALL_KEY: nrc = judge_key(s, nrc, now); break;
+    case UDS_CALL_KEY: nrc = judge_key(s, nrc); break;
     case UDS_CALL_DOWNLOAD:
         if (!ok) break;
         s->transfer.active = true;
@@ -581,7 +584,7 @@ uds_server_events_t uds_server_answer(uds_server_t *s, uds_nrc_t nrc, usec_t now
     case UDS_CALL_WRITE:
     case UDS_CALL_ROUTINE: break;
     }
-    return events | finish(s, nrc, now);
+    return events | finish(s, nrc);
 }
 
 void uds_server_stop(uds_server_t *s) { memset(&s->transfer, 0, sizeof s->transfer); }
@@ -619,50 +622,67 @@ void uds_server_taken(uds_server_t *s, usec_t now)
     if (s->sending == RESPONSE) s->phase = LEAVING;
     if (s->sending == BUSY) s->busy_sid = 0;
     if (s->sending != PENDING) return;
-    s->flags &= (uint8_t) ~(OWED | EARLY);
+    s->flags &= ~(unsigned)(OWED | EARLY);
     s->mode |= PENDED;
-    s->clock = now;
+    s->clock = (uint32_t)now;
 }
 
 uds_server_events_t uds_server_sent(uds_server_t *s, usec_t now)
 {
     const uint8_t what = s->sending;
-    const usec_t ended = s->clock;
+    const uint32_t ended = s->clock;
+    s->now = now;
     s->sending = NOTHING;
-    if (what == PENDING) s->gap = now + tenths(p2_star_ms(s), 3);
-    if (what == BUSY && s->phase == IDLE) s->clock = now;
+    if (what == PENDING) s->gap = (uint32_t)now + tenths(p2_star_ms(s), 3);
+    if (what == BUSY && s->phase == IDLE) s->clock = (uint32_t)now;
     if (what != RESPONSE) return UDS_SERVER_NONE;
-    const uds_server_events_t events = to_idle(s, now);
+    const uds_server_events_t events = to_idle(s);
     if (!(s->flags & HELD)) return events;
-    s->flags &= (uint8_t)~HELD;
+    s->flags &= ~(unsigned)HELD;
     s->clock = ended;
-    return received(s, now);
+    return request(s, s->request, s->len);
 }
 
 bool uds_server_can_wait(uds_server_t *s, usec_t until, usec_t now)
 {
+    s->now = now;
     if (s->busy_sid || s->sending == BUSY || s->sending == PENDING) return false;
-    if (s->phase == IDLE || (!(s->flags & OWED) && until <= pump(s))) return true;
+    if (s->phase == IDLE) return true;
+    if (!(s->flags & OWED) && (int32_t)(pump(s) - (uint32_t)until) >= 0) return true;
     if (can_pend(s)) s->flags |= EARLY;
-    pend_if_due(s, now);
+    pend_if_due(s);
     return false;
 }
 
 // --- Time ---
 
-static usec_t s3_end(const uds_server_t *s)
+static bool s3_runs(const uds_server_t *s)
 {
-    if (s->phase != IDLE || s->session == UDS_DEFAULT_SESSION || s->flags & (RECEIVING | DEAD))
-        return USEC_NEVER;
-    return s->clock + or_default(s->cfg->s3_ms, S3) * USEC_MS;
+    return s->phase == IDLE && s->session != UDS_DEFAULT_SESSION &&
+           !(s->flags & (RECEIVING | DEAD));
 }
 
-usec_t uds_server_deadline(const uds_server_t *s) { return can_pend(s) ? pump(s) : s3_end(s); }
+static uint32_t s3_end(const uds_server_t *s)
+{
+    return s->clock + or_default(s->cfg->s3_ms, S3) * (uint32_t)USEC_MS;
+}
+
+usec_t uds_server_deadline(const uds_server_t *s)
+{
+    uint32_t end = s3_end(s);
+    if (can_pend(s))
+        end = pump(s);
+    else if (!s3_runs(s))
+        return USEC_NEVER;
+    return s->now + (usec_t)(int32_t)(end - (uint32_t)s->now);
+}
 
 uds_server_events_t uds_server_tick(uds_server_t *s, usec_t now)
 {
-    pend_if_due(s, now);
-    return now >= s3_end(s) ? enter_session(s, UDS_DEFAULT_SESSION) : UDS_SERVER_NONE;
+    s->now = now;
+    pend_if_due(s);
+    return s3_runs(s) && is_over(s, s3_end(s)) ? enter_session(s, UDS_DEFAULT_SESSION)
+                                               : UDS_SERVER_NONE;
 }
 
 void uds_server_init(uds_server_t *s, const uds_server_cfg_t *cfg, usec_t now)

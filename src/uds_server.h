@@ -2,16 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     uds_server_init(&s, &cfg, now());
-//     uds_server_begin(&s, message_len, now());             // a request begins (ISO-TP's RX_BEGIN)
-//     uint32_t n = uds_server_data(&s, data, len);          // its bytes; from data + n on: a block's
-//     uds_server_events_t ev = uds_server_end(&s, now());   // it is complete; lost: uds_server_break()
+//     uds_server_begin(&s, message_len, now());           // a request begins (ISO-TP's RX_BEGIN)
+//     uint32_t n = uds_server_data(&s, data, len);        // its bytes; from data + n on: a block's
+//     keep_block_data(data + n, len - n);
+//     uds_server_events_t ev = uds_server_end(&s, now()); // complete; or uds_server_break()
 //     while (ev & UDS_SERVER_CALL) {
-//         if (takes_long(&s.call)) break;                   // then uds_server_answer() comes later
+//         if (takes_long(&s.call)) break;                 // then uds_server_answer() comes later
 //         ev = uds_server_answer(&s, do_it(&s, &s.call), now());
 //     }
-//     if ((out = uds_server_output(&s, &len)) && start_sending(out, len)) uds_server_taken(&s, now());
-//     ev |= uds_server_sent(&s, now());                     // it has left, or could not
-//     ev |= uds_server_tick(&s, now());                     // at any time, by uds_server_deadline()
+//     if ((out = uds_server_output(&s, &len)) != NULL && start_sending(out, len))
+//         uds_server_taken(&s, now());
+//     ev |= uds_server_sent(&s, now()); // it has left, or could not
+//     ev |= uds_server_tick(&s, now()); // at any time, by uds_server_deadline()
 //
 // Knows the standard and nothing of flash or frames: messages and the time go in, responses come out, and
 // what a device must do itself comes out as one call after the other. A call that is not answered
@@ -39,7 +41,7 @@ enum {
         64, // bytes of a request, TransferData excepted; a longer one is refused (0x13)
     UDS_RESPONSE_MAX = 256, // bytes of a response; a longer one becomes 0x14
     UDS_DIDS_MAX = 16,      // in one ReadDataByIdentifier
-    UDS_SEED_MAX = 32,
+    UDS_SEED_MAX = 16,
 };
 
 /// A set of sessions, in tables.
@@ -83,6 +85,9 @@ typedef struct {
     /// Added to P2server_max that is announced for the programming session: how long flash may keep
     /// the device from answering.
     uint32_t p2_extra_ms;
+    /// Bytes that RequestDownload may address, from 0 on: what lies outside is refused (0x31), also while
+    /// locked. 0: only the device knows.
+    uint32_t memory_size;
     uint32_t block_max; // maxNumberOfBlockLength: bytes of a whole TransferData request, 3..65535
 } uds_server_cfg_t;
 
@@ -109,7 +114,7 @@ typedef struct {
     uint32_t len;
 } uds_call_t;
 
-/// Invariants. At most one request is being answered (`busy`), from its end until its response has left. A
+/// Invariants. At most one request is being answered, from its end until its response has left. A
 /// transfer is active only in the programming session. unlocked only while locks exist and the session is
 /// not the default one.
 typedef struct {
@@ -121,8 +126,8 @@ typedef struct {
     bool dtc_off;               // read: DTCs are not to be recorded
     uint8_t seed[UDS_SEED_MAX]; // read, with UDS_CALL_KEY
     uint8_t seed_len;           // of the seed that a key is awaited for; 0: none
-    // Private: see uds_server.c.
-    uint8_t phase, sending, flags;
+    uint8_t sending, mode;      // private, as attempts and all below `transfer`
+    uint8_t attempts;           // wrong keys
     struct {
         bool active;       // read: a download is under way
         bool repeatable;   // a block was accepted: it may come again
@@ -131,22 +136,23 @@ typedef struct {
         uint32_t received; // read: bytes accepted
     } transfer;
     // The rest is private.
-    uint8_t attempts;      // wrong keys
-    uint8_t mode;          // of the request being answered
+    uint32_t phase, flags;
     uint8_t busy_sid;      // a 0x21 for this service (+ UDS_POSITIVE) is to be sent; 0: none
     uint8_t have;          // bytes stored of the request that comes in
-    uint8_t head[2];       // its first bytes, also if it is not stored
     uint8_t at, read_len;  // ReadDataByIdentifier: next DID, end of the request
     uint16_t mark;         // its response without the DID being read
     uint16_t response_len; // UDS_RESPONSE_MAX + 1: it became too long
     uint32_t len;          // of the request that comes in, or is held
-    usec_t clock;          // of S3, P2 or P2*
-    usec_t gap;            // no 0x78 before
+    uint32_t clock;        // of S3, P2 or P2*: low half of the time, as gap
+    uint32_t gap;          // no 0x78 before
+    usec_t now;            // time of the last call
     usec_t delay_until;    // no requestSeed before
     uint8_t note[UDS_NEGATIVE_LEN];
     uint8_t request[UDS_REQUEST_MAX];
     uint8_t response[UDS_RESPONSE_MAX];
 } uds_server_t;
+
+_Static_assert(sizeof(void *) > 4 || sizeof(uds_server_t) <= 440, "RAM budget");
 
 /// Borrows cfg and its tables for its whole life.
 void uds_server_init(uds_server_t *s, const uds_server_cfg_t *cfg, usec_t now);
@@ -167,9 +173,9 @@ uds_server_events_t uds_server_end(uds_server_t *s, usec_t now);
 /// It will not be completed.
 void uds_server_break(uds_server_t *s, usec_t now);
 
-/// A request to all nodes: always complete, at most 62 bytes. Answered only where a functional
-/// request may be; ignored while another one is being answered, but for TesterPresent, which only refreshes
-/// S3 then.
+/// A request to all nodes: always complete, 1..62 bytes. Answered only where a functional request may
+/// be. Ignored while another one is being answered (held, as above, while the response leaves), and if
+/// it is a ReadDataByIdentifier in the middle of a physical request other than TransferData.
 uds_server_events_t uds_server_functional(uds_server_t *s, const uint8_t *data, uint32_t len,
                                           usec_t now);
 
@@ -186,14 +192,18 @@ void uds_server_taken(uds_server_t *s, usec_t now); // the transport took it
 /// It has left, or never will. May begin a request that was held: UDS_SERVER_CALL.
 uds_server_events_t uds_server_sent(uds_server_t *s, usec_t now);
 
-/// True: the device may do nothing else until `until`, less than 0.8 x P2*server from now. False: an answer is due before that, and a response
-/// 0x78 may be waiting in uds_server_output(): send it, and ask again.
+/// True: the device may do nothing else until `until`, less than 0.8 x P2*server from now. False: an
+/// answer is due before that, and a response 0x78 may be waiting in uds_server_output(), or will be at
+/// uds_server_deadline(): send it, and ask again.
 bool uds_server_can_wait(uds_server_t *s, usec_t until, usec_t now);
 
 /// The download is over for a reason that lies elsewhere.
 void uds_server_stop(uds_server_t *s);
 
+/// Call uds_server_tick() by then.
 usec_t uds_server_deadline(const uds_server_t *s);
+
+/// Time has passed: a 0x78 may be due now, or the session over.
 uds_server_events_t uds_server_tick(uds_server_t *s, usec_t now);
 
 #endif

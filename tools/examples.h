@@ -233,10 +233,21 @@ MACHINE_VERBS(tester);
 extern can_frame_t frame;
 void print_line(void *ctx, const trace_line_t *line);
 
+#elif defined EXAMPLE_uds_server
+extern uds_server_t s;
+extern const uds_server_cfg_t cfg;
+extern uint32_t message_len;
+extern const uint8_t *out;
+void keep_block_data(const uint8_t *bytes, uint32_t count);
+bool takes_long(const uds_call_t *call);
+uds_nrc_t do_it(uds_server_t *server, const uds_call_t *call);
+bool start_sending(const uint8_t *message, uint32_t message_len);
+
 #elif defined EXAMPLE_uds_text
 #include <stdio.h>
 extern const uint8_t *message;
 extern uint8_t nrc;
+
 
 #elif defined EXAMPLE_uds_client
 extern uds_client_t c;

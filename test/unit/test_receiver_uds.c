@@ -541,6 +541,9 @@ static void only_who_has_the_secret_can_update(void **state)
     world_boot(&w);
     expect("1002", "5002..");
     request_download(0, image_len, "7F3433");
+    request_download(0, WORLD_SLOT + 1, "7F3431"); // 31 goes before 33
+    request_download(WORLD_SLOT, 1, "7F3431");
+    request_download(0xFFFFFFFF, 2, "7F3431");
     static const char *const locked[] = { "3101FF00", "3101FF01", "31010202", "3101F000",
                                           "3101F001", "3101F002", "3101F003" };
     for (size_t i = 0; i < sizeof locked / sizeof locked[0]; i++)
@@ -548,6 +551,9 @@ static void only_who_has_the_secret_can_update(void **state)
     expect("2EF199202611", "7F2E33");
     expect("31010203", "7101020300");
     expect("2701", "7F2737"); // the device has just started
+    expect("1001", "5001..");
+    assert_false(world_send(&w, new_image, 4095)); // the other protocols are no way around it
+    assert_int_equal(w.sender.tx.why, ISOTP_BUFFER_OVFLW);
     world_run(&w, 10000 * USEC_MS);
     expect("1002", "5002..");
     expect("2701", "670101010101010101010101010101010101");

@@ -119,9 +119,10 @@ static void read_data_by_identifier_takes_16_and_256_bytes_of_response(void **st
 {
     (void)state;
     char request[200] = "22", response[400] = "62";
+    size_t asked = 2, told = 2;
     for (int n = 1; n <= 17; n++) {
-        strcat(request, " F1 86");
-        strcat(response, " F1 86 01");
+        asked += (size_t)sprintf(request + asked, " F1 86");
+        told += (size_t)sprintf(response + told, " F1 86 01");
         uds_ask_begin(&uds_test_cfg);
         assert_string_equal(uds_ask(request), n <= 16 ? response : "7F 22 13");
     }
@@ -137,8 +138,8 @@ static void read_data_by_identifier_takes_16_and_256_bytes_of_response(void **st
         { " F1 90 F1 90 F1 86", 0 },   { " FD 12 FD 13 F1 86", 0 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char text[200] = "22 FD 10 FD 11";
-        strcat(text, cases[i].more);
+        char text[200];
+        sprintf(text, "22 FD 10 FD 11%s", cases[i].more);
         uds_ask_begin(&uds_test_cfg);
         const char *got = uds_ask(text);
         if (cases[i].len == 0)
@@ -190,6 +191,10 @@ static void security_access_13_12_37_24_35_36(void **state)
          { EXT, "27 02 AA*70", "7F 27 24" }, { EXT "27 01;", "27 02", "7F 27 13" },
          { EXT "27 01;", "27 02 AA*63", "7F 27 13" }, { EXT "27 01;", "27 02 AA*16", "67 02" },
          { EXT "27 81;", "27 02 AA*16", "67 02" }, { EXT "27 01;", "27 82 AA*16", "" });
+    uds_transcript(&uds_test_cfg,
+                   "0 > 10 03\n0 ! SESSION? 3\n0 ! SESSION 3\n0 < 50 03 00 32 01 F4\n"
+                   "1 > 27 81\n1 ! SEED 1\n"
+                   "2 > 27 02 BB*62\n2 ! KEY 1 BB*62\n2 < 7F 27 35\n");
     // a key that has no length is not a try: the seed is still good
     uds_ask_begin(&uds_test_cfg);
     uds_ask(EXT "27 01");
@@ -231,7 +236,7 @@ static void without_security_access_there_is_none_and_nothing_is_locked(void **s
     (void)state;
     static const uds_server_cfg_t none = UDS_CFG(0, .open = false),
                                   open = UDS_CFG(1, .open = true, .seed_len = 4);
-    static const uds_server_cfg_t level = UDS_CFG(0x41, .seed_len = 32);
+    static const uds_server_cfg_t level = UDS_CFG(0x41, .seed_len = 7);
     static const row_t without[] = { { "", "27 01", "7F 27 11" },
                                      { PROG, "27 00", "7F 27 11" },
                                      { PROG, "27 01", "7F 27 11" },
@@ -246,9 +251,9 @@ static void without_security_access_there_is_none_and_nothing_is_locked(void **s
                                     { PROG, "31 01 FF 01", "71 01 FF 01 00" },
                                     { PROG, "2E F1 84 00*9", "6E F1 84" } };
     static const row_t other[] = { { EXT, "27 01", "7F 27 12" },
-                                   { EXT, "27 42 AA*32", "7F 27 24" },
-                                   { EXT "27 41;", "27 42 AA*32", "67 42" },
-                                   { EXT "27 41;27 42 AA*32;", "27 41", "67 41 00*32" } };
+                                   { EXT, "27 42 AA*7", "7F 27 24" },
+                                   { EXT "27 41;", "27 42 AA*7", "67 42" },
+                                   { EXT "27 41;27 42 AA*7;", "27 41", "67 41 00*7" } };
     rows(&none, without, sizeof without / sizeof without[0]);
     rows(&open, opened, sizeof opened / sizeof opened[0]);
     rows(&level, other, sizeof other / sizeof other[0]);
@@ -271,6 +276,19 @@ static void write_data_by_identifier_13_31_13_33(void **state)
     ROWS({ OPEN, "2E F1 5A 00", "6E F1 5A" }, { OPEN, "2E F1 5A 00*61", "6E F1 5A" },
          { OPEN, "2E F1 5A 00*62", "7F 2E 13" }, { PROG, "2E F1 5A 00*62", "7F 2E 13" },
          { PROG, "2E F1 5A 00", "7F 2E 33" });
+}
+
+static void what_is_written_reaches_the_device(void **state)
+{
+    (void)state;
+    static const uds_server_cfg_t open = UDS_CFG(1, .open = true);
+    uds_transcript(&open,
+                   "0 > 10 02\n0 ! SESSION? 2\n0 ! SESSION 2\n0 < 50 02 00 32 01 F4\n"
+                   "1 > 2E F1 84 01 02 03 04 05 06 07 08 09\n"
+                   "1 ! WRITE F184 01 02 03 04 05 06 07 08 09\n1 < 6E F1 84\n"
+                   "2 > 2E F1 5A AA*61\n2 ! WRITE F15A AA*61\n2 < 6E F1 5A\n"
+                   "3 > 2E F1 5A BB\n3 ! WRITE F15A BB\n3 < 6E F1 5A\n"
+                   "4 > 31 01 FF 00 01 02 03\n4 ! ROUTINE FF00 1 01 02 03\n4 < 71 01 FF 00 00\n");
 }
 
 static void routine_control_13_31_33_12_13(void **state)
@@ -433,6 +451,7 @@ int main(void)
         cmocka_unit_test(a_seed_of_zeros_is_never_given_while_locked),
         cmocka_unit_test(without_security_access_there_is_none_and_nothing_is_locked),
         cmocka_unit_test(write_data_by_identifier_13_31_13_33),
+        cmocka_unit_test(what_is_written_reaches_the_device),
         cmocka_unit_test(routine_control_13_31_33_12_13),
         cmocka_unit_test(request_download_13_31_33),
         cmocka_unit_test(a_request_download_tells_address_and_size_however_long_they_are),

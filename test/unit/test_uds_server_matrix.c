@@ -10,29 +10,29 @@
 // What the standard and docs/PROTOCOL.md say, for a locked server that has just entered a session. `verdict` is what a good
 // request gets.
 typedef struct {
-    uint8_t sid;
     const char *sessions;
     const char *subs; // NULL: it has none
-    bool to_all;
     const char *rest; // behind them
     uint8_t rest_len;
+    uint8_t sid;
+    bool to_all;
     uint8_t verdict;
 } expected_t;
 
 static const expected_t table[] = {
-    { 0x10, "123", "\1\2\3", true, "", 0, 0 },
-    { 0x11, "123", "\1\3", true, "", 0, 0 },
-    { 0x14, "123", NULL, true, "\xFF\xFF\xFF", 3, 0 },
-    { 0x22, "123", NULL, true, "\xF1\x86", 2, 0 },
-    { 0x27, "23", "\1", false, "", 0, 0 },
-    { 0x27, "23", "\2", false, "\xAA", 1, 0x24 },
-    { 0x28, "23", "\1\2\3", true, "\1", 1, 0 },
-    { 0x2E, "23", NULL, false, "\1\0\1\1", 4, 0x33 },
-    { 0x31, "23", "\1", false, "\2\3", 2, 0 },
-    { 0x34, "2", NULL, false, "\0\x11\1\1", 4, 0x33 },
-    { 0x36, "2", NULL, false, "\1\1", 2, 0x24 },
-    { 0x37, "2", NULL, false, "", 0, 0x24 },
-    { 0x85, "23", "\1\2", true, "", 0, 0 },
+    { "123", "\1\2\3", "", 0, 0x10, true, 0 },
+    { "123", "\1\3", "", 0, 0x11, true, 0 },
+    { "123", NULL, "\xFF\xFF\xFF", 3, 0x14, true, 0 },
+    { "123", NULL, "\xF1\x86", 2, 0x22, true, 0 },
+    { "23", "\1", "", 0, 0x27, false, 0 },
+    { "23", "\2", "\xAA", 1, 0x27, false, 0x24 },
+    { "23", "\1\2\3", "\1", 1, 0x28, true, 0 },
+    { "23", NULL, "\1\0\1\1", 4, 0x2E, false, 0x33 },
+    { "23", "\1", "\2\3", 2, 0x31, false, 0 },
+    { "2", NULL, "\0\x11\1\1", 4, 0x34, false, 0x33 },
+    { "2", NULL, "\1\1", 2, 0x36, false, 0x24 },
+    { "2", NULL, "", 0, 0x37, false, 0x24 },
+    { "23", "\1\2", "", 0, 0x85, true, 0 },
 };
 
 static bool silent_to_all(unsigned nrc)

@@ -214,7 +214,8 @@ static uint32_t make(uint8_t *p)
 
 static bool has_spr(const uint8_t *p, uint32_t len)
 {
-    return len > 1 && p[1] & 0x80 && p[0] < 0x86 && memchr("\x10\x11\x27\x28\x31\x3E\x85", p[0], 7);
+    static const uint8_t sids[] = { 0x10, 0x11, 0x27, 0x28, 0x31, 0x3E, 0x85 };
+    return len > 1 && p[1] & 0x80 && memchr(sids, p[0], sizeof sids);
 }
 
 // A response is due from now on, if there was none.

@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -267,6 +268,45 @@ static void the_device_may_not_wait_while_a_response_is_due(void **state)
                    "3  * answer\n3 < 62 F1 90 56 49 4E\n");
 }
 
+static void a_device_that_had_to_wait_is_not_remembered(void **state)
+{
+    (void)state;
+    uds_transcript(cfg,
+                   "0  * driver off\n"
+                   "0  > 22 F1 86\n"
+                   "0  * wait 41\n0 ! may not wait\n"
+                   "1  * driver on\n1 < 62 F1 86 01\n"
+                   "2  * defer\n2 > 22 F1 90\n2 ! READ F190\n"
+                   "42 < 7F 22 78\n"
+                   "43 * answer\n43 < 62 F1 90 56 49 4E\n");
+}
+
+static void the_0x78_that_a_wait_needs_is_there_at_once(void **state)
+{
+    (void)state;
+    uds_server_t s;
+    uint32_t len;
+    usec_t now = 40 * USEC_MS;
+    uds_server_init(&s, cfg, 0);
+    uds_server_begin(&s, 3, 0);
+    uds_server_data(&s, (const uint8_t *)"\x22\xF1\x90", 3);
+    assert_int_equal(uds_server_end(&s, 0), UDS_SERVER_CALL);
+    uds_server_tick(&s, now);
+    assert_non_null(uds_server_output(&s, &len));
+    uds_server_taken(&s, now);
+    uds_server_sent(&s, now);
+    now += 1499 * USEC_MS;
+    assert_false(uds_server_can_wait(&s, now + 3000 * USEC_MS, now));
+    assert_null(uds_server_output(&s, &len)); // too early
+    assert_int_equal(uds_server_deadline(&s), 1540 * USEC_MS);
+    now += USEC_MS;
+    assert_false(uds_server_can_wait(&s, now + 3000 * USEC_MS, now));
+    assert_non_null(uds_server_output(&s, &len));
+    uds_server_taken(&s, now);
+    uds_server_sent(&s, now);
+    assert_true(uds_server_can_wait(&s, now + 3000 * USEC_MS, now));
+}
+
 // --- S3 ---
 
 static void a_session_runs_out_after_s3(void **state)
@@ -318,6 +358,26 @@ static void s3_stands_while_a_request_comes_in_and_while_its_response_leaves(voi
                    "4999  * begin 300\n"
                    "15000 * break\n"
                    "20000 ! SESSION 1\n");
+    // answered without a response: from then on
+    uds_transcript(cfg, EXTENDED
+                   "10 * defer\n10 > 31 81 02 03\n10 ! ROUTINE 0203 1\n"
+                   "40 * answer\n"
+                   "5040 ! SESSION 1\n");
+    // one that was refused before it was complete, but needs no answer
+    uds_transcript(cfg, EXTENDED
+                   "10 * defer\n10 > 22 F1 90\n10 ! READ F190\n"
+                   "11 * begin 2\n11 * data 3E 80\n"
+                   "12 * answer\n12 < 62 F1 90 56 49 4E\n"
+                   "20 * end\n"
+                   "5020 ! SESSION 1\n");
+    // a 0x21 that leaves late
+    uds_transcript(cfg, EXTENDED
+                   "10 * defer\n10 > 22 F1 90\n10 ! READ F190\n"
+                   "11 * begin 2\n11 * data 10 03\n"
+                   "12 * answer\n12 < 62 F1 90 56 49 4E\n"
+                   "13 * confirm 10\n"
+                   "20 * end\n20 < 7F 10 21\n"
+                   "5030 ! SESSION 1\n");
     // a break of what never began says nothing
     uds_transcript(cfg, EXTENDED "4999 * break\n5000 ! SESSION 1\n");
 }
@@ -366,9 +426,10 @@ static void every_session_change_locks_and_ends_the_transfer(void **state)
         "2 * state\n2 ! state 2 U 3 D T 0/8\n"
     };
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
-        char log[2000] =
-            PROGRAMMING UNLOCK "0 > 28 03 01\n0 < 68 03\n0 > 85 02\n0 < C5 02\n" DOWNLOAD;
-        strcat(log, changes[i]);
+        char log[2000];
+        sprintf(log, "%s%s",
+                PROGRAMMING UNLOCK "0 > 28 03 01\n0 < 68 03\n0 > 85 02\n0 < C5 02\n" DOWNLOAD,
+                changes[i]);
         uds_transcript(cfg, log);
     }
 }
@@ -418,6 +479,15 @@ static void the_third_wrong_key_starts_the_delay(void **state)
                                    "6003 < 7F 27 35\n" WRONG("6004") "6004 < 7F 27 35\n"
                                    "6005 > 27 01\n6005 ! SEED 1\n6005 < " SEED
                                    "6005 > 27 02 AA*16\n6005 ! KEY 1 AA*16\n6005 < 67 02\n");
+    // and from the verdict on, however long that took
+    static const uds_server_cfg_t one = UDS_CFG(1, .attempts = 1, .delay_ms = 3000);
+    uds_transcript(&one,
+                   "3000 > 10 03\n3000 ! SESSION? 3\n3000 ! SESSION 3\n3000 < 50 03 00 32 01 F4\n"
+                   "3000 > 27 01\n3000 ! SEED 1\n3000 < " SEED
+                   "3001 * defer\n3001 > 27 02 BB\n3001 ! KEY 1 BB\n"
+                   "3030 * answer\n3030 < 7F 27 36\n"
+                   "6029.999 > 27 01\n6029.999 < 7F 27 37\n"
+                   "6030 > 27 01\n6030 ! SEED 1\n6030 < " SEED);
 }
 
 static void a_right_key_ends_the_count_and_other_refusals_do_not_count(void **state)
@@ -545,6 +615,16 @@ static void what_began_to_come_in_too_early_gets_0x21_also_when_it_ends_later(vo
                    "2  * answer\n2 < 62 F1 90 56 49 4E\n"
                    "3  * break\n"
                    "5003 ! SESSION 1\n");
+    uds_transcript(cfg,
+                   "0  * confirm 10\n"
+                   "0  * defer\n0 > 22 F1 90\n0 ! READ F190\n"
+                   "1  * begin 2\n1 * data 10 03\n"
+                   "2  * answer\n2 < 62 F1 90 56 49 4E\n"
+                   "3  * end\n"
+                   "12 < 7F 10 21\n"
+                   "30 * defer\n30 > 22 F1 90\n30 ! READ F190\n"
+                   "31 * begin 2\n31 * data 10 03\n32 * break\n"
+                   "33 * answer\n33 < 62 F1 90 56 49 4E\n");
 }
 
 static void a_request_may_overtake_the_confirmation_of_the_response_before(void **state)
@@ -681,6 +761,8 @@ int main(void)
         cmocka_unit_test(a_0x78_brought_forward_keeps_0_3_p2_star_from_the_last),
         cmocka_unit_test(the_gap_is_counted_from_when_a_0x78_has_left),
         cmocka_unit_test(the_device_may_not_wait_while_a_response_is_due),
+        cmocka_unit_test(a_device_that_had_to_wait_is_not_remembered),
+        cmocka_unit_test(the_0x78_that_a_wait_needs_is_there_at_once),
         cmocka_unit_test(a_session_runs_out_after_s3),
         cmocka_unit_test(the_default_session_does_not),
         cmocka_unit_test(every_request_starts_s3_again_answered_or_not),
