@@ -1,9 +1,8 @@
-// link.c - two machines on a faulty bus in virtual time: see link.h.
+// link.c - our flasher and a device in virtual time: see link.h.
 // SPDX-License-Identifier: Apache-2.0
 #include "link.h"
 
-#include "can_bits.h"
-#include "sim_random.h"
+#include "crc32.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,183 +10,153 @@
 
 #include <cmocka.h>
 
-enum { TURNS_MAX = 1000000 }; // at one time; more is a machine that asks to be called for ever
+enum { BIT_US = 2 }; // 500 kbit/s
 
-void link_init(link_t *bus, uint64_t seed)
+/// With a fifth of the most stuff bits there can be.
+static usec_t frame_time(const can_frame_t *f)
 {
-    *bus = (link_t){ .bitrate = 500000, .data_bitrate = 2000000, .chance = seed };
-    for (int i = 0; i < 2; i++) {
-        bus->end[i].items = calloc(LINK_QUEUE, sizeof bus->end[i].items[0]);
-        assert_non_null(bus->end[i].items);
-    }
+    const unsigned bits = 47U + 8U * f->len;
+    return (bits + (34U + 8U * f->len) / 20) * (usec_t)BIT_US;
 }
 
-void link_close(link_t *bus)
+void link_init(link_t *l, world_t *w, const char *old, const char *image, const char *profile)
 {
-    free(bus->end[0].items);
-    free(bus->end[1].items);
+    static const isotp_cfg_t standard = ISOTP_CFG_DEFAULT;
+    char error[200];
+    uint32_t len;
+    memset(l, 0, sizeof *l);
+    l->w = w;
+    world_init(w, old, 8192);
+    const char *text = profile ? profile : profile_builtin("isotp-ota");
+    if (!profile_parse(&l->profile, "profile", text, strlen(text), error, sizeof error))
+        fail_msg("%s", error);
+    l->image = world_vector(image, &len);
+    l->boot_time = 50 * USEC_MS;
+    l->cfg.isotp = l->cfg.functional = standard;
+    l->cfg.isotp.tx_id = 0x7E0;
+    l->cfg.isotp.rx_id = l->cfg.functional.rx_id = 0x7E8;
+    l->cfg.functional.tx_id = 0x7DF;
+    l->cfg.functional.functional = true;
+    l->cfg.profile = &l->profile;
+    l->cfg.crypto = &w->crypto;
+    flasher_image_t *im = &l->cfg.image;
+    im->bytes = l->image;
+    im->len = len;
+    im->crc32 = crc32_of(0xFFFFFFFF, l->image, len);
+    im->project = "canfwupd-golden";
+    im->version = (const char *)&l->image[48];
+    memcpy(im->digest, &l->image[len - FLASHER_DIGEST_LEN], FLASHER_DIGEST_LEN);
+    link_begin(l);
 }
 
-void link_connect(link_t *bus, unsigned end, const machine_t *machine)
+void link_free(link_t *l) { free(l->image); }
+
+void link_begin(link_t *l)
 {
-    link_end_t *e = &bus->end[end];
-    e->machine = machine ? *machine : (machine_t){ .self = NULL };
-    e->busy = bus->now;
-    e->taken = e->unsent = e->count = 0;
-    if (bus->on_wire == end + 1) bus->on_wire = 0;
+    l->host_bytes += l->flasher.sent + l->flasher.physical.tx.at;
+    l->events = FLASHER_NONE;
+    flasher_init(&l->flasher, &l->cfg, l->w->now);
 }
 
-// --- The wire ---
-
-// In the order in which they are due; of two that are due at once the older one comes first.
-static void deliver(link_t *bus, unsigned to, const link_item_t *item)
+static void restart(link_t *l)
 {
-    link_end_t *e = &bus->end[to];
-    if (!e->machine.self) return;
-    if (e->count == LINK_QUEUE) {
-        assert_false(item->confirmation);
-        bus->overrun++;
-        return;
-    }
-    unsigned at = e->count++;
-    for (; at > 0 && e->items[at - 1].due > item->due; at--)
-        e->items[at] = e->items[at - 1];
-    e->items[at] = *item;
+    l->boots++;
+    l->up = l->w->now + l->boot_time;
+    l->w->events = 0;
 }
 
-static bool by_chance(link_t *bus, unsigned per_mille)
+void link_power_cut(link_t *l)
 {
-    return per_mille && sim_random(&bus->chance, 1000) < per_mille;
+    sim_flash_power_on(&l->w->nor);
+    restart(l);
 }
 
-static void pass(link_t *bus, unsigned to, const can_frame_t *frame)
+/// A firmware on trial finds something out.
+static void boot(link_t *l)
 {
-    const link_faults_t *faults = &bus->faults[to];
-    const link_end_t *e = &bus->end[to];
-    link_item_t item = { .due = bus->now, .frame = *frame };
-    if (by_chance(bus, faults->lost)) {
-        bus->lost++;
-        return;
-    }
-    if (by_chance(bus, faults->late)) {
-        bus->late++;
-        item.due += 1 + sim_random64(&bus->chance) % later(faults->late_max, 1);
-    }
-    for (unsigned i = e->count; i > 0 && !faults->overtaken; i--)
-        if (!e->items[i - 1].confirmation) {
-            item.due = later(item.due, e->items[i - 1].due);
-            break;
-        }
-    deliver(bus, to, &item);
-    if (by_chance(bus, faults->doubled)) {
-        bus->doubled++;
-        deliver(bus, to, &item);
-    }
-}
-
-static usec_t duration(const link_t *bus, const can_frame_t *frame)
-{
-    const can_bits_t bits = can_bits(frame);
-    const usec_t nominal = (bits.nominal * UINT64_C(1000000) + bus->bitrate - 1) / bus->bitrate;
-    return nominal + (bits.data * UINT64_C(1000000) + bus->data_bitrate - 1) / bus->data_bitrate;
-}
-
-// Arbitration: of the oldest frames of both ends, the one with the lower identifier.
-static void begin_frame(link_t *bus)
-{
-    const link_end_t *a = &bus->end[0], *b = &bus->end[1];
-    if (!a->taken && !b->taken) return;
-    const uint32_t id_a = a->out[0].ext ? a->out[0].id : a->out[0].id << 18;
-    const uint32_t id_b = b->out[0].ext ? b->out[0].id : b->out[0].id << 18;
-    const unsigned from = (!a->taken || (b->taken && id_b < id_a)) ? 1 : 0;
-    bus->on_wire = from + 1;
-    bus->free_at = bus->now + duration(bus, &bus->end[from].out[0]);
-}
-
-static void end_frame(link_t *bus)
-{
-    const unsigned from = bus->on_wire - 1;
-    link_end_t *e = &bus->end[from];
-    const can_frame_t frame = e->out[0];
-    e->taken--;
-    memmove(&e->out[0], &e->out[1], e->taken * sizeof e->out[0]);
-    bus->on_wire = 0;
-    bus->frames[from]++;
-    if (bus->log) assert_true(bus_log_frame(bus->log, &frame, from == 0, bus->now));
-    deliver(bus, from, &(link_item_t){ .due = bus->now, .confirmation = true });
-    pass(bus, 1 - from, &frame);
-}
-
-// --- The ends ---
-
-static void offer(link_t *bus, link_end_t *e)
-{
-    const can_frame_t *frame;
-    while (e->unsent < LINK_MAILBOXES && e->busy <= bus->now &&
-           (frame = e->machine.output(e->machine.self, bus->now)) != NULL) {
-        e->out[e->taken++] = *frame;
-        e->unsent++;
-        e->machine.taken(e->machine.self, bus->now);
-    }
-}
-
-static bool has_input(const link_t *bus, const link_end_t *e)
-{
-    return e->count && e->items[0].due <= bus->now;
-}
-
-// One call, and what comes of it. False: there was none to make.
-static bool serve(link_t *bus, unsigned end)
-{
-    link_end_t *e = &bus->end[end];
-    const machine_t *m = &e->machine;
-    if (!m->self || e->busy > bus->now) return false;
-    bus->clock[end] = bus->now;
-    offer(bus, e);
-    if (has_input(bus, e)) {
-        const link_item_t item = e->items[0];
-        e->count--;
-        memmove(&e->items[0], &e->items[1], e->count * sizeof e->items[0]);
-        if (item.confirmation) {
-            e->unsent--;
-            bus->events[end] |= m->sent(m->self, bus->now);
-        } else
-            bus->events[end] |= m->input(m->self, &item.frame, bus->now);
-    } else if (m->deadline(m->self) <= bus->now)
-        bus->events[end] |= m->tick(m->self, bus->now);
+    world_t *w = l->w;
+    l->up = 0;
+    ota_boot_choose(&w->boot, &w->receiver_cfg.ota);
+    assert_true(w->boot.slot >= 0);
+    w->receiver_cfg.ota.running = w->boot.slot;
+    receiver_init(&w->receiver, &w->receiver_cfg, w->ring, w->ring_cap, w->now);
+    if (!w->boot.on_trial || l->trial) return;
+    if (l->rejects)
+        restart(l);
     else
-        return false;
-    e->busy = bus->clock[end];
-    offer(bus, e);
-    return true;
+        assert_int_equal(ota_confirm(&w->receiver_cfg.ota), 0);
 }
 
-static usec_t next_of(const link_end_t *e)
+static bool passes(link_t *l, const can_frame_t *f, bool to_device)
 {
-    if (!e->machine.self) return USEC_NEVER;
-    usec_t next = e->machine.deadline(e->machine.self);
-    if (e->count) next = sooner(next, e->items[0].due);
-    return later(next, e->busy);
+    l->w->now += frame_time(f);
+    l->w->frames++;
+    return !(l->deaf && l->deaf(l->ctx, f, to_device));
 }
 
-bool link_run(link_t *bus, usec_t until)
+static bool listens(const link_t *l) { return l->w->now >= l->up; }
+
+/// One turn: at most one frame each way.
+static flasher_events_t turn(link_t *l, bool host, bool *idle)
 {
-    bus->events[0] = bus->events[1] = 0;
-    for (unsigned turns = 0; turns < TURNS_MAX; turns++) {
-        if (bus->on_wire && bus->free_at <= bus->now) end_frame(bus);
-        const bool served = serve(bus, 0) | serve(bus, 1);
-        if (!bus->on_wire) begin_frame(bus);
-        if (bus->events[0] || bus->events[1]) return true;
-        if (served) continue;
-        usec_t next = sooner(next_of(&bus->end[0]), next_of(&bus->end[1]));
-        if (bus->on_wire) next = sooner(next, bus->free_at);
-        if (next > until || next == USEC_NEVER) {
-            if (until != USEC_NEVER) bus->now = later(bus->now, until);
-            return false;
-        }
-        if (next > bus->now) turns = 0;
-        bus->now = later(bus->now, next);
+    world_t *w = l->w;
+    flasher_events_t ev = FLASHER_NONE;
+    *idle = true;
+    if (l->up && listens(l)) boot(l);
+    const can_frame_t *f = listens(l) ? receiver_output(&w->receiver, w->now) : NULL;
+    if (f) {
+        const can_frame_t frame = *f;
+        *idle = false;
+        const bool ok = passes(l, &frame, false);
+        w->events |= receiver_sent(&w->receiver, w->now);
+        if (host && ok) ev |= flasher_input(&l->flasher, &frame, w->now);
     }
-    fail_msg("an end asks to be called for ever");
-    return false;
+    f = host ? flasher_output(&l->flasher, w->now) : NULL;
+    if (f) {
+        const can_frame_t frame = *f;
+        *idle = false;
+        const bool ok = passes(l, &frame, true);
+        l->host_time += frame_time(&frame);
+        l->host_frames++;
+        ev |= flasher_sent(&l->flasher, w->now);
+        if (ok && listens(l)) w->events |= receiver_input(&w->receiver, &frame, w->now);
+        if (l->die_after > 0 && --l->die_after == 0) link_power_cut(l);
+    }
+    if (host) ev |= flasher_tick(&l->flasher, w->now);
+    if (listens(l)) {
+        w->events |= receiver_tick(&w->receiver, w->now);
+        if (receiver_deadline(&w->receiver) <= w->now) *idle = false;
+        if (w->nor.fired) link_power_cut(l);
+        if (w->events & RECEIVER_RESTART) restart(l);
+    }
+    if (listens(l) && receiver_output(&w->receiver, w->now)) *idle = false;
+    if (host && flasher_output(&l->flasher, w->now)) *idle = false;
+    if (host && flasher_deadline(&l->flasher) <= w->now) *idle = false;
+    l->events |= ev;
+    return ev;
 }
+
+static flasher_events_t run(link_t *l, bool host, usec_t until, unsigned frames)
+{
+    world_t *w = l->w;
+    const unsigned stop = frames ? l->host_frames + frames : 0;
+    for (unsigned turns = 0; w->now < until; turns++) {
+        bool idle;
+        if (turns > 5000000) fail_msg("it does not come to rest");
+        const flasher_events_t ev = turn(l, host, &idle);
+        if (ev & (FLASHER_DONE | FLASHER_FAILED | FLASHER_SEED)) return ev;
+        if (stop && l->host_frames >= stop) return FLASHER_NONE;
+        if (!idle) continue;
+        const usec_t device = listens(l) ? receiver_deadline(&w->receiver) : l->up;
+        const usec_t next = sooner(device, host ? flasher_deadline(&l->flasher) : USEC_NEVER);
+        w->now = later(w->now, sooner(until, next));
+    }
+    return FLASHER_NONE;
+}
+
+flasher_events_t link_run(link_t *l, unsigned frames)
+{
+    return run(l, true, l->w->now + 3600000 * USEC_MS, frames);
+}
+
+void link_idle(link_t *l, usec_t duration) { (void)run(l, false, l->w->now + duration, 0); }
