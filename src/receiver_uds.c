@@ -477,9 +477,7 @@ receiver_events_t receiver_uds_message(receiver_t *r, isotp_events_t ev, usec_t 
         uds_server_break(&r->uds, now);
     }
     if (!(ev & ISOTP_RX_END)) return RECEIVER_NONE;
-    const receiver_events_t events = serve(r, uds_server_end(&r->uds, now), now);
-    ring_retract(&r->ring); // what did not become a block
-    return events;
+    return serve(r, uds_server_end(&r->uds, now), now);
 }
 
 receiver_events_t receiver_uds_functional(receiver_t *r, const uint8_t *data, uint32_t len,

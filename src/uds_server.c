@@ -96,10 +96,11 @@ static bool locked(const uds_server_t *s) { return s->cfg->level && !s->cfg->ope
 
 // --- Time ---
 
-static uint32_t p2_ms(const uds_server_t *s)
+static uint32_t p2_ms(const uds_server_t *s) { return or_default(s->cfg->p2_ms, P2); }
+
+static uint32_t announced_p2_ms(const uds_server_t *s)
 {
-    const uint32_t extra = s->session == UDS_PROGRAMMING_SESSION ? s->cfg->p2_extra_ms : 0;
-    return or_default(s->cfg->p2_ms, P2) + extra;
+    return p2_ms(s) + (s->session == UDS_PROGRAMMING_SESSION ? s->cfg->p2_extra_ms : 0);
 }
 
 static uint32_t p2_star_ms(const uds_server_t *s)
@@ -548,7 +549,7 @@ uds_server_events_t uds_server_answer(uds_server_t *s, uds_nrc_t nrc, usec_t now
     case UDS_CALL_SESSION:
         if (!ok) break;
         events = enter_session(s, (uint8_t)s->call.id);
-        put_be16(s, p2_ms(s));
+        put_be16(s, announced_p2_ms(s));
         put_be16(s, p2_star_ms(s) / 10);
         break;
     case UDS_CALL_RESET:

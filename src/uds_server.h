@@ -83,7 +83,7 @@ typedef struct {
     uint32_t p2_star_ms; // P2*server_max, a multiple of 10; 0: 5000
     uint32_t s3_ms;      // S3server; 0: 5000
     /// Added to P2server_max that is announced for the programming session: how long flash may keep
-    /// the device from answering.
+    /// the device from noticing that a request is complete. The 0x78 comes no later for it.
     uint32_t p2_extra_ms;
     /// Bytes that RequestDownload may address, from 0 on: what lies outside is refused (0x31), also while
     /// locked. 0: only the device knows.

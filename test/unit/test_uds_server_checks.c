@@ -333,6 +333,25 @@ static void request_download_13_31_33(void **state)
          { OPEN, "34 00 44 00*8", "7F 34 31" }, { OPEN, "34 FF 44 00*7 01", "7F 34 31" });
 }
 
+static void memory_ends_where_it_is_said_to_end(void **state)
+{
+    (void)state;
+    static const uds_server_cfg_t small = UDS_CFG(1, .memory_size = 0x1000);
+    static const row_t table[] = { { PROG, "34 00 22 00 00 10 00", "7F 34 33" },
+                                   { PROG, "34 00 22 00 00 10 01", "7F 34 31" },
+                                   { OPEN, "34 00 22 00 00 10 01", "7F 34 31" },
+                                   { OPEN, "34 00 22 00 00 10 00", "74 20 01 02" },
+                                   { OPEN, "34 00 22 0F FF 00 01", "74 20 01 02" },
+                                   { OPEN, "34 00 22 0F FF 00 02", "7F 34 31" },
+                                   { OPEN, "34 00 22 10 00 00 01", "7F 34 31" },
+                                   { OPEN, "34 00 22 10 01 00 01", "7F 34 31" },
+                                   { OPEN, "34 00 44 FF*4 00 00 00 02", "7F 34 31" },
+                                   { OPEN, "34 00 44 00 00 00 02 FF*4", "7F 34 31" },
+                                   { PROG, "34 10 22 00 00 10 00", "7F 34 31" },
+                                   { PROG, "34 00 22 00 00 10", "7F 34 13" } };
+    rows(&small, table, sizeof table / sizeof table[0]);
+}
+
 static void a_request_download_tells_address_and_size_however_long_they_are(void **state)
 {
     (void)state;
@@ -454,6 +473,7 @@ int main(void)
         cmocka_unit_test(what_is_written_reaches_the_device),
         cmocka_unit_test(routine_control_13_31_33_12_13),
         cmocka_unit_test(request_download_13_31_33),
+        cmocka_unit_test(memory_ends_where_it_is_said_to_end),
         cmocka_unit_test(a_request_download_tells_address_and_size_however_long_they_are),
         cmocka_unit_test(transfer_data_13_24_73_31_71),
         cmocka_unit_test(transfer_exit_13_24),
