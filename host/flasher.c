@@ -192,10 +192,10 @@ static bool give_to_transport(flasher_t *f, usec_t now)
 
 static flasher_events_t transmit(flasher_t *f, usec_t now)
 {
+    f->request_len = make_request(f);
     if (is_functional(f) &&
         (now < f->client.functional_from || f->functional.tx.state != ISOTP_TX_IDLE))
         return wait_until(f, later(f->client.functional_from, now + USEC_MS));
-    f->request_len = make_request(f);
     if (is_block(f)) {
         f->doubtful = f->doubtful || f->left;
         f->left = false;
@@ -267,6 +267,7 @@ static flasher_events_t go_on(flasher_t *f, usec_t now)
             continue;
         }
         if (s->verb == PROFILE_DELAY) return events | wait_ms(f, s->delay_ms, now);
+        if (s->verb == PROFILE_RESTART) f->request_len = make_request(f); // what is shown
         if (s->verb == PROFILE_RESTART)
             return events | FLASHER_RESTART | wait_ms(f, p->restart_delay_ms, now);
         return events | transmit(f, now);
