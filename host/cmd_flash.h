@@ -30,6 +30,7 @@ typedef struct {
     int code;
     bool about_bus; // not about the file
     usec_t took;
+    uint32_t sent;   // bytes of the file; 0: all of them
     char text[900];  // the reason; after success what runs
     char extra[300]; // members of a JSON object, ", " in front of each
 } outcome_t;

@@ -122,9 +122,12 @@ int flash_report(const flash_options_t *o, const outcome_t *out, uint32_t len)
     }
     if (out->code && out->about_bus) return command_fail(out->code, "%s", out->text);
     if (out->code) return command_fail(out->code, "%s: %s", o->file, out->text);
+    const uint32_t sent = out->sent ? out->sent : len;
+    char resumed[60] = "";
+    if (sent != len) snprintf(resumed, sizeof resumed, ", %u of them sent,", sent);
     if (!o->json)
-        printf("%s: %u bytes in %.2f s (%.1f kB/s); %s\n", o->file, len, seconds,
-               seconds > 0 ? len / seconds / 1000 : 0.0,
+        printf("%s: %u bytes%s in %.2f s (%.1f kB/s); %s\n", o->file, len, resumed, seconds,
+               seconds > 0 ? sent / seconds / 1000 : 0.0,
                o->uds ? out->text : "the device verified it and restarts into it");
     return EXIT_DONE;
 }

@@ -399,6 +399,7 @@ static outcome_t run(update_t *u, bus_t *bus)
     end_line(u);
     outcome_t out = explain(u);
     out.took = bus_clock() - start;
+    out.sent = u->flasher.sent;
     return out;
 }
 

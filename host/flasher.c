@@ -753,10 +753,9 @@ flasher_events_t flasher_stop(flasher_t *f, flasher_why_t why, usec_t now)
 
 uint32_t flasher_progress(const flasher_t *f)
 {
-    const uint32_t left = f->physical.tx.at;
-    const bool sending = f->state == FLASHER_ASKING && is_block(f) && left > BLOCK_HEAD &&
-                         f->physical.tx.state != ISOTP_TX_IDLE;
-    return f->at + (sending ? (uint32_t)smaller(left - BLOCK_HEAD, f->piece) : 0);
+    const uint32_t left = f->physical.tx.at; // of the message under way, or of the last one
+    if (f->state != FLASHER_ASKING || !is_block(f) || left < BLOCK_HEAD) return f->at;
+    return f->at + (f->left ? f->piece : (uint32_t)smaller(left - BLOCK_HEAD, f->piece));
 }
 
 flasher_events_t flasher_input(flasher_t *f, const can_frame_t *frame, usec_t now)

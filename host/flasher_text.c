@@ -177,7 +177,7 @@ static void add_refusal(line_t *l, const flasher_t *f, const char *result)
     add_step(l, f);
     add(l, " was refused");
     add_done(l, f);
-    add(l, ": %s (%02X). %s", uds_text_nrc((uint8_t)f->nrc), (unsigned)f->nrc,
+    add(l, ": %s (%02X): %s", uds_text_nrc((uint8_t)f->nrc), (unsigned)f->nrc,
         uds_text_nrc_hint((uint8_t)f->nrc));
     if (result && f->result_known) add(l, ". Its last result: %s", result);
 }
