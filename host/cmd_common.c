@@ -298,7 +298,7 @@ static const char *tail_of(const char *text, size_t used, size_t columns, char o
 static void draw_bar(const progress_t *p, uint32_t done, double seconds)
 {
     char safe[ESCAPE_CAP(256)], name[NAME_CAP], right[100];
-    const double rate = (seconds > 0) ? done / seconds : 0;
+    const double rate = (seconds > 0 && done > p->from) ? (done - p->from) / seconds : 0;
     const double left = (rate > 0) ? (p->total - done) / rate : 0;
     const size_t columns = terminal_width() - 1;
     const int percent_len =

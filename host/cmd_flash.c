@@ -1,202 +1,14 @@
-// cmd_flash.c - isotp-ota flash, send and probe: the host side on a bus.
+// cmd_flash.c - isotp-ota flash: its options, and what is checked before the bus is touched.
 // SPDX-License-Identifier: Apache-2.0
-#include "command.h"
+#include "cmd_flash.h"
 #include "crypto_psa.h"
-#include "drive.h"
 #include "esp_text.h"
-#include "json_out.h"
-#include "sender.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 
-MACHINE_VERBS(sender);
-
-// --- flash and send ---
-
-typedef struct {
-    bus_options_t bus;
-    bool json, quiet;
-    sender_protocol_t protocol;
-    const char *file;
-} flash_options_t;
-
-typedef struct {
-    int code;
-    bool about_bus; // not about the file
-    usec_t took;
-    char text[400];
-} outcome_t;
-
-__attribute__((format(printf, 2, 3))) static outcome_t outcome(int code, const char *format, ...)
-{
-    outcome_t out = { .code = code };
-    va_list args;
-    va_start(args, format);
-    vsnprintf(out.text, sizeof out.text, format, args);
-    va_end(args);
-    return out;
-}
-
-static outcome_t explain(const sender_t *f, const bus_options_t *o)
-{
-    outcome_t out = { .code = EXIT_FAILED };
-    const char *why;
-    char *text = out.text;
-    const size_t cap = sizeof out.text;
-    const uint32_t sent = sender_progress(f);
-    switch (f->why) {
-    case SENDER_OK: out.code = EXIT_DONE; break;
-    case SENDER_NO_BUS:
-        out.code = EXIT_NO_ANSWER;
-        snprintf(
-            text, cap,
-            "no frame could be sent within 1 s (N_As): nobody acknowledges. Check wiring, termination, bit rate");
-        break;
-    case SENDER_NO_ANSWER:
-        out.code = EXIT_NO_ANSWER;
-        snprintf(
-            text, cap,
-            "flow control timeout: nobody answered on %X to the first frame on %X within 1 s (N_Bs)%s. "
-            "Is the device powered, on this bus, at this bit rate?",
-            o->device_id.id, o->host_id.id, f->attempt > 1 ? ", three times" : "");
-        break;
-    case SENDER_LOST_DEVICE:
-        snprintf(
-            text, cap,
-            "the device stopped answering after %u of %u bytes (N_Bs, 1 s). It runs what it ran; start again",
-            sent, f->len);
-        break;
-    case SENDER_STALLED:
-        snprintf(
-            text, cap,
-            "the device has been asking to wait for a minute, after %u of %u bytes. It runs what it "
-            "ran; start it again",
-            sent, f->len);
-        break;
-    case SENDER_REFUSED:
-        snprintf(text, cap,
-                 "the device failed for a reason that this version does not know (0x%02X)",
-                 f->result);
-        why = command_result(f->result, &out.code);
-        if (why)
-            snprintf(text, cap, "%s after %u bytes: %s. It runs what it ran",
-                     out.code == EXIT_REFUSED ? "refused by the device" : "the device gave up",
-                     f->received, why);
-        break;
-    case SENDER_OVERFLOW:
-        if (f->answered) {
-            snprintf(
-                text, cap,
-                "the device refused to go on (flow control OVFLW) after %u of %u bytes: it knows of no transfer any "
-                "more. Did it restart? It runs what it ran; start again",
-                sent, f->len);
-            break;
-        }
-        out.code = EXIT_REFUSED;
-        snprintf(
-            text, cap,
-            "refused by the device (flow control OVFLW) after %u bytes: not the beginning of a transfer that it "
-            "knows, or it is busy. It runs what it ran",
-            sent);
-        break;
-    case SENDER_BAD_ANSWER:
-        snprintf(text, cap,
-                 "the answer on %X is no flow control of ISO 15765-2: is %X the right device?",
-                 o->device_id.id, o->device_id.id);
-        break;
-    case SENDER_NO_STATUS:
-        snprintf(
-            text, cap,
-            "everything was sent, but the device did not say within 30 s how it ended: it may run the old or the new "
-            "firmware. A device with the original example never says");
-        break;
-    case SENDER_OTHER_SENDER:
-        snprintf(
-            text, cap,
-            "another node on this bus sends on %X, too: two hosts at once. The transfer was given up; the device runs "
-            "what it ran",
-            o->host_id.id);
-        break;
-    }
-    return out;
-}
-
-// Every end of flash and send. Failures go to stderr for people, and with --json to stdout as well.
-static int report(const flash_options_t *o, const outcome_t *out, uint32_t len)
-{
-    const double seconds = (double)out->took / 1e6;
-    if (o->json) {
-        json_out_t json = { .out = stdout };
-        json_out_open(&json, NULL, '{');
-        json_out_string(&json, "event", out->code ? "failed" : "done");
-        json_out_number(&json, "exit", out->code);
-        json_out_string(&json, "file", o->file);
-        json_out_number(&json, "bytes", len);
-        json_out_milli(&json, "seconds", (int64_t)(out->took / 1000));
-        if (out->code) json_out_string(&json, "reason", out->text);
-        json_out_close(&json, '}');
-        putchar('\n');
-    }
-    if (out->code && out->about_bus) return command_fail(out->code, "%s", out->text);
-    if (out->code) return command_fail(out->code, "%s: %s", o->file, out->text);
-    if (!o->json)
-        printf("%s: %u bytes in %.2f s (%.1f kB/s); the device verified it and restarts into it\n",
-               o->file, len, seconds, seconds > 0 ? len / seconds / 1000 : 0.0);
-    return EXIT_DONE;
-}
-
-static outcome_t transfer(const flash_options_t *o, const uint8_t *image, uint32_t len)
-{
-    char error[256] = "out of memory";
-    uint32_t total;
-    uint8_t *bytes = sender_wrap(o->protocol, image, len, &total);
-    int code = EXIT_NO_ANSWER;
-    bus_t *bus = bytes ? command_open_bus(&o->bus, &code, error, sizeof error) : NULL;
-    if (!bus) {
-        outcome_t out = outcome(code, "%s", error);
-        out.about_bus = true;
-        free(bytes);
-        return out;
-    }
-    const sender_cfg_t cfg = { .isotp = command_isotp(&o->bus, false),
-                               .attempts = SENDER_ATTEMPTS,
-                               .status_timeout = SENDER_STATUS_TIMEOUT };
-    sender_t sender;
-    const machine_t machine = MACHINE(sender, &sender);
-    drive_catch_signals();
-    progress_t progress;
-    const usec_t start = bus_clock();
-    progress_begin(&progress, o->json, o->file, total, start);
-    sender_init(&sender, &cfg, bytes, total, start);
-    unsigned events = SENDER_NONE;
-    while (!events && !drive_stopped()) {
-        events = drive(bus, &machine, bus_clock() + 100 * USEC_MS);
-        if (!o->quiet || o->json) progress_show(&progress, sender_progress(&sender), bus_clock());
-    }
-    const usec_t took = bus_clock() - start;
-    progress_end(&progress, sender_progress(&sender), bus_clock());
-    const uint32_t sent = sender_progress(&sender);
-    outcome_t out;
-    if (events)
-        out = explain(&sender, &o->bus);
-    else if (sent < total)
-        out = outcome(EXIT_FAILED,
-                      "stopped by a signal after %u of %u bytes; the device runs what it ran", sent,
-                      total);
-    else
-        out = outcome(
-            EXIT_FAILED,
-            "stopped by a signal when everything was sent: the device runs the new firmware if it is "
-            "right, the old one if not");
-    out.took = took;
-    bus_close(bus);
-    free(bytes);
-    return out;
-}
-
 // What can be known without the device is said before the bus is touched.
-static outcome_t preflight(const flash_options_t *o, const uint8_t *image, uint32_t len)
+static outcome_t preflight(const flash_options_t *o, const uint8_t *image, uint32_t len,
+                           esp_image_t *im)
 {
     static const esp_image_cfg_t any = {
         .chip_id = ESP_IMAGE_ANY_CHIP,
@@ -208,42 +20,87 @@ static outcome_t preflight(const flash_options_t *o, const uint8_t *image, uint3
     char app[COMMAND_APP_CAP];
     crypto_psa_t psa;
     crypto_t crypto;
-    esp_image_t im;
     if (len == 0)
         return outcome(EXIT_BAD_IMAGE, "not a usable image: the file is empty. Nothing was sent");
     if (!crypto_psa_init(&psa, &crypto))
         return outcome(EXIT_FAILED, "the crypto library did not start. Nothing was sent");
-    esp_image_init(&im, &any, &crypto);
-    esp_image_err_t err = esp_image_input(&im, image, len);
-    if (err == ESP_IMAGE_OK) err = esp_image_finish(&im);
+    esp_image_init(im, &any, &crypto);
+    esp_image_err_t err = esp_image_input(im, image, len);
+    if (err == ESP_IMAGE_OK) err = esp_image_finish(im);
     if (err != ESP_IMAGE_OK) {
         char why[200];
-        esp_text_image_why(&im, why, sizeof why);
+        esp_text_image_why(im, why, sizeof why);
         return outcome(EXIT_BAD_IMAGE, "not a usable image: %s. Nothing was sent", why);
     }
     if (!o->json && !o->quiet)
         fprintf(stderr, "%s: %s for %s, %u bytes\n", o->file,
-                command_app(im.project, im.version, app), esp_text_chip(im.chip_id), len);
+                command_app(im->project, im->version, app), esp_text_chip(im->chip_id), len);
     return outcome(EXIT_DONE, "%s", "");
 }
 
-static int update(const flash_options_t *o, bool check)
+static int update(const flash_options_t *o)
 {
     char error[200];
     uint32_t len = 0;
+    esp_image_t im;
     outcome_t out;
     uint8_t *image = command_read_file(o->file, &len, error, sizeof error);
-    if (!image)
-        out = outcome(EXIT_BAD_IMAGE, "%s", error);
-    else if (check)
-        out = preflight(o, image, len);
-    else if (len == 0)
-        out = outcome(EXIT_BAD_IMAGE, "the file is empty: ISO-TP cannot carry nothing");
-    else
-        out = outcome(EXIT_DONE, "%s", "");
-    if (out.code == EXIT_DONE) out = transfer(o, image, len);
+    out = image ? preflight(o, image, len, &im) : outcome(EXIT_BAD_IMAGE, "%s", error);
+    if (out.code == EXIT_DONE)
+        out = o->uds ? flash_by_uds(o, image, len, &im) : flash_by_messages(o, image, len);
     free(image);
-    return report(o, &out, len);
+    return flash_report(o, &out, len);
+}
+
+// --- Profiles ---
+
+/// The text of a profile, built in or a file; free() it. NULL: *code after a message.
+static char *load_profile(const char *name, uint32_t *len, int *code)
+{
+    char error[200];
+    const char *known = profile_builtin(name);
+    char *text = known ? strdup(known) : (char *)command_read_file(name, len, error, sizeof error);
+    if (known && text) *len = (uint32_t)strlen(text);
+    if (text) return text;
+    if (known)
+        *code = command_fail(EXIT_FAILED, "out of memory");
+    else
+        *code = command_fail(
+            EXIT_USAGE,
+            "flash: --profile: '%s' is neither isotp-ota nor standard, and as a file: %s", name,
+            error);
+    return NULL;
+}
+
+/// What the command line leaves open.
+static void take_ids(bus_options_t *bus, const profile_t *p)
+{
+    static const profile_id_t host = { .id = 0x7E0 }, device = { .id = 0x7E8 };
+    const profile_id_t *from[] = { p->request.given ? &p->request : &host,
+                                   p->request.given ? &p->response : &device, &p->functional };
+    options_can_id_t *to[] = { &bus->host_id, &bus->device_id, &bus->functional_id };
+    const bool ours = bus->host_id.id == UINT32_MAX && bus->device_id.id == UINT32_MAX;
+    for (int i = 0; i < 3; i++) {
+        const bool open = (i < 2) ? to[i]->id == UINT32_MAX : ours && to[i]->id == 0;
+        if (open && (i < 2 || from[i]->given))
+            *to[i] = (options_can_id_t){ .id = from[i]->id, .ext = from[i]->ext };
+    }
+}
+
+// --- Command ---
+
+static int check(const flash_options_t *o, const char *protocol, bool uds_options)
+{
+    if (!o->uds && strcmp(protocol, "plain") != 0 && strcmp(protocol, "header") != 0)
+        return command_fail(EXIT_USAGE, "flash: --protocol: '%s' is none of uds, header, plain",
+                            protocol);
+    if (!o->uds && uds_options)
+        return command_fail(EXIT_USAGE,
+                            "flash: --profile, --key, --key-program, --no-resume, --block-max, "
+                            "--block-retry, --timeout and --force are for --protocol uds");
+    if (o->key && o->key_program)
+        return command_fail(EXIT_USAGE, "flash: --key and --key-program: one of them is enough");
+    return command_check_bus(&o->bus);
 }
 
 int cmd_flash(int argc, char **argv)
@@ -251,106 +108,74 @@ int cmd_flash(int argc, char **argv)
     static const char usage[] =
         "Usage: isotp-ota flash [options] FILE\n\n"
         "Updates one device with the ESP application image FILE. The image is checked before\n"
-        "anything is sent; the device checks it again and says how it ended.\n";
+        "anything is sent. Afterwards the device is asked what it runs (by UDS), or says how it\n"
+        "ended. An update that was interrupted goes on where it stopped: start it again.\n";
     flash_options_t o = { .bus = BUS_OPTIONS_DEFAULT };
-    const char *protocol = "header";
+    profile_t profile;
+    const char *protocol = "uds", *profile_name = NULL;
+    bool show = false;
+    uint32_t block_max = 0, block_retry = UINT32_MAX, timeout = 0, len = 0;
+    o.bus.host_id.id = o.bus.device_id.id = UINT32_MAX; // not given
     const option_t table[] = {
         { OPTION_HEADING, 0, "Options", NULL, NULL, NULL, 0, 0 },
         { OPTION_TEXT, 'P', "protocol", "NAME", &protocol,
-          "header: announces the size (default)\nplain: as the original example; a short message ends it",
+          "uds: ISO 14229 (default)\nheader: announces the size\n"
+          "plain: as the original example; a short message ends it",
           0, 0 },
         { OPTION_REAL, 0, "stmin", "MS", &o.bus.gap_ms,
           "leave at least this many milliseconds between frames,\nwhatever the device asks for", 0,
           0 },
         { OPTION_FLAG, 0, "json", NULL, &o.json, "events as JSON lines on stdout", 0, 0 },
         { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress, only errors", 0, 0 },
+        { OPTION_HEADING, 0, "UDS", NULL, NULL, NULL, 0, 0 },
+        { OPTION_TEXT, 0, "profile", "NAME", &profile_name,
+          "the sequence: isotp-ota (default), standard, or a file", 0, 0 },
+        { OPTION_FLAG, 0, "show-profile", NULL, &show,
+          "print it, to be copied and changed, and do nothing", 0, 0 },
+        { OPTION_TEXT, 0, "key", "FILE", &o.key, "the device's secret, as in device --key", 0, 0 },
+        { OPTION_TEXT, 0, "key-program", "PROG", &o.key_program,
+          "PROG LEVEL SEED prints the key; all in hexadecimal digits", 0, 0 },
+        { OPTION_FLAG, 0, "no-resume", NULL, &o.no_resume,
+          "send everything, whatever the device has already", 0, 0 },
+        { OPTION_NUMBER, 0, "block-max", "N", &block_max, "longest request, in bytes", 3, 65535 },
+        { OPTION_NUMBER, 0, "block-retry", "N", &block_retry,
+          "how often a block without an answer is sent again", 0, 100 },
+        { OPTION_NUMBER, 0, "timeout", "S", &timeout, "seconds until the first answer", 1, 3600 },
+        { OPTION_FLAG, 0, "force", NULL, &o.force, "also if the device runs another project", 0,
+          0 },
         BUS_OPTIONS_TABLE(&o.bus),
     };
     enum { COUNT = sizeof table / sizeof table[0] };
-    int code = command_parse(usage, table, COUNT, argc, argv, &o.file, "FILE");
+    const char **words = calloc((size_t)argc + 2, sizeof *words);
+    if (!words) return command_fail(EXIT_FAILED, "out of memory");
+    int code = command_parse(usage, table, COUNT, argc, argv, words, "...");
+    o.file = words[0];
+    const bool many = words[0] && words[1];
+    free(words);
     if (code >= 0) return code;
-    if (strcmp(protocol, "plain") != 0 && strcmp(protocol, "header") != 0)
-        return command_fail(EXIT_USAGE, "flash: --protocol: '%s' is neither header nor plain",
-                            protocol);
+    o.uds = strcmp(protocol, "uds") == 0;
     o.protocol = (protocol[0] == 'p') ? SENDER_PLAIN : SENDER_HEADER;
-    code = command_check_bus(&o.bus);
-    return code ? code : update(&o, true);
-}
-
-int cmd_send(int argc, char **argv)
-{
-    static const char usage[] =
-        "Usage: isotp-ota send [options] INTERFACE FILE\n\n"
-        "Sends FILE as it is, unchecked, in the plain protocol: messages of 4095 bytes, a shorter one ends\n"
-        "the transfer. INTERFACE is a channel: can0, virtual:NAME.\n";
-    flash_options_t o = { .bus = BUS_OPTIONS_DEFAULT, .protocol = SENDER_PLAIN };
-    const option_t table[] = {
-        { OPTION_HEADING, 0, "Options", NULL, NULL, NULL, 0, 0 },
-        { OPTION_REAL, 0, "stmin", "MS", &o.bus.gap_ms,
-          "leave at least this many milliseconds between frames", 0, 0 },
-        { OPTION_FLAG, 0, "json", NULL, &o.json, "events as JSON lines on stdout", 0, 0 },
-        { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress, only errors", 0, 0 },
-        BUS_OPTIONS_TABLE(&o.bus),
-    };
-    enum { COUNT = sizeof table / sizeof table[0] };
-    const char *words[2];
-    int code = command_parse(usage, table, COUNT, argc, argv, words, "INTERFACE FILE");
-    if (code >= 0) return code;
-    o.bus.bus.channel = words[0];
-    o.file = words[1];
-    code = command_check_bus(&o.bus);
-    return code ? code : update(&o, false);
-}
-
-// --- probe ---
-
-int cmd_probe(int argc, char **argv)
-{
-    static const char usage[] =
-        "Usage: isotp-ota probe [options] INTERFACE\n\n"
-        "Sends the first frame of one 8-byte message of zeros and shows what comes back: the flow control of\n"
-        "a device, or a flow control timeout when nobody listens. INTERFACE is a channel: can0, virtual:NAME.\n";
-    static const uint8_t message[8] = { 0 };
-    bus_options_t o = BUS_OPTIONS_DEFAULT;
-    const option_t table[] = { BUS_OPTIONS_TABLE(&o) };
-    enum { COUNT = sizeof table / sizeof table[0] };
-    const char *word = NULL;
-    char error[256];
-    int code = command_parse(usage, table, COUNT, argc, argv, &word, "INTERFACE");
-    if (code >= 0) return code;
-    o.bus.channel = word;
-    code = command_check_bus(&o);
-    if (code) return code;
-    bus_t *bus = command_open_bus(&o, &code, error, sizeof error);
-    if (!bus) return command_fail(code, "%s", error);
-    const sender_cfg_t cfg = { .isotp = command_isotp(&o, false),
-                               .attempts = 1,
-                               .status_timeout = 0 };
-    sender_t sender;
-    const machine_t machine = MACHINE(sender, &sender);
-    drive_catch_signals();
-    const usec_t start = bus_clock();
-    sender_init(&sender, &cfg, message, sizeof message, start);
-    unsigned events = SENDER_NONE;
-    while (!events && !sender.answered && !sender.overflowed && !drive_stopped())
-        events = drive(bus, &machine, bus_clock() + 1 * USEC_MS);
-    const double ms = (double)(bus_clock() - start) / 1000;
-    if (sender.overflowed) {
-        printf(
-            "%X answered after %.1f ms: a device is there, and refuses this message, as it should (OVFLW)\n",
-            o.device_id.id, ms);
-    } else if (sender.answered) {
-        printf("%X answered after %.1f ms: a device is there (BS %u, STmin %.1f ms)\n",
-               o.device_id.id, ms, sender.isotp.tx.left, (double)sender.isotp.tx.gap / 1000);
-        (void)drive(bus, &machine,
-                    bus_clock() +
-                        500 * USEC_MS); // the rest of the message, so that it need not wait
-    } else if (events) {
-        const outcome_t out = explain(&sender, &o);
-        code = command_fail(out.code, "%s: %s", word, out.text);
-    } else {
-        code = command_fail(EXIT_FAILED, "%s: stopped by a signal", word);
-    }
-    bus_close(bus);
-    return code;
+    o.profile_name = profile_name ? profile_name : "isotp-ota";
+    if (!show && (!o.file || many))
+        return command_fail(EXIT_USAGE, "flash: %s; isotp-ota flash --help shows how",
+                            many ? "one FILE only" : "FILE is missing");
+    char *text = load_profile(o.profile_name, &len, &code);
+    if (!text) return code;
+    char error[400];
+    const bool good = profile_parse(&profile, o.profile_name, text, len, error, sizeof error);
+    if (!good) code = command_fail(EXIT_USAGE, "%s", error);
+    if (good && show) code = (fwrite(text, 1, len, stdout) == len) ? EXIT_DONE : EXIT_FAILED;
+    free(text);
+    if (!good || show) return code;
+    const bool uds_options = profile_name || o.key || o.key_program || o.no_resume || block_max ||
+                             block_retry != UINT32_MAX || timeout || o.force;
+    if (block_max) profile.block_max = block_max;
+    if (block_retry != UINT32_MAX) profile.block_retry = block_retry;
+    if (timeout) profile.connect_s = timeout;
+    o.profile = &profile;
+    take_ids(&o.bus, &profile);
+    code = check(&o, protocol, uds_options);
+    if (code == EXIT_DONE && o.key)
+        code = command_read_secret(o.key, o.secret, sizeof o.secret, &o.secret_len);
+    return code ? code : update(&o);
 }

@@ -120,7 +120,7 @@ typedef struct {
     bool json, terminal, shown;
     const char *what;
     usec_t start, last;
-    uint32_t total;
+    uint32_t total, from; // from: what was there already
     unsigned tenth;
 } progress_t;
 

@@ -192,10 +192,10 @@ static bool give_to_transport(flasher_t *f, usec_t now)
 
 static flasher_events_t transmit(flasher_t *f, usec_t now)
 {
+    f->request_len = make_request(f);
     if (is_functional(f) &&
         (now < f->client.functional_from || f->functional.tx.state != ISOTP_TX_IDLE))
         return wait_until(f, later(f->client.functional_from, now + USEC_MS));
-    f->request_len = make_request(f);
     if (is_block(f)) {
         f->doubtful = f->doubtful || f->left;
         f->left = false;
@@ -267,6 +267,7 @@ static flasher_events_t go_on(flasher_t *f, usec_t now)
             continue;
         }
         if (s->verb == PROFILE_DELAY) return events | wait_ms(f, s->delay_ms, now);
+        if (s->verb == PROFILE_RESTART) f->request_len = make_request(f); // what is shown
         if (s->verb == PROFILE_RESTART)
             return events | FLASHER_RESTART | wait_ms(f, p->restart_delay_ms, now);
         return events | transmit(f, now);
@@ -752,10 +753,9 @@ flasher_events_t flasher_stop(flasher_t *f, flasher_why_t why, usec_t now)
 
 uint32_t flasher_progress(const flasher_t *f)
 {
-    const uint32_t left = f->physical.tx.at;
-    const bool sending = f->state == FLASHER_ASKING && is_block(f) && left > BLOCK_HEAD &&
-                         f->physical.tx.state != ISOTP_TX_IDLE;
-    return f->at + (sending ? (uint32_t)smaller(left - BLOCK_HEAD, f->piece) : 0);
+    const uint32_t left = f->physical.tx.at; // of the message under way, or of the last one
+    if (f->state != FLASHER_ASKING || !is_block(f) || left < BLOCK_HEAD) return f->at;
+    return f->at + (f->left ? f->piece : (uint32_t)smaller(left - BLOCK_HEAD, f->piece));
 }
 
 flasher_events_t flasher_input(flasher_t *f, const can_frame_t *frame, usec_t now)
