@@ -97,7 +97,7 @@ static int check(const flash_options_t *o, const char *protocol, bool uds_option
     if (!o->uds && uds_options)
         return command_fail(EXIT_USAGE,
                             "flash: --profile, --key, --key-program, --no-resume, --block-max, "
-                            "--block-retry, --timeout and --force are for --protocol uds");
+                            "--block-retry and --timeout are for --protocol uds");
     if (o->key && o->key_program)
         return command_fail(EXIT_USAGE, "flash: --key and --key-program: one of them is enough");
     return command_check_bus(&o->bus);
@@ -141,8 +141,6 @@ int cmd_flash(int argc, char **argv)
         { OPTION_NUMBER, 0, "block-retry", "N", &block_retry,
           "how often a block without an answer is sent again", 0, 100 },
         { OPTION_NUMBER, 0, "timeout", "S", &timeout, "seconds until the first answer", 1, 3600 },
-        { OPTION_FLAG, 0, "force", NULL, &o.force, "also if the device runs another project", 0,
-          0 },
         BUS_OPTIONS_TABLE(&o.bus),
     };
     enum { COUNT = sizeof table / sizeof table[0] };
@@ -168,7 +166,7 @@ int cmd_flash(int argc, char **argv)
     free(text);
     if (!good || show) return code;
     const bool uds_options = profile_name || o.key || o.key_program || o.no_resume || block_max ||
-                             block_retry != UINT32_MAX || timeout || o.force;
+                             block_retry != UINT32_MAX || timeout;
     if (block_max) profile.block_max = block_max;
     if (block_retry != UINT32_MAX) profile.block_retry = block_retry;
     if (timeout) profile.connect_s = timeout;
