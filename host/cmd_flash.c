@@ -148,15 +148,18 @@ int cmd_flash(int argc, char **argv)
     if (!words) return command_fail(EXIT_FAILED, "out of memory");
     int code = command_parse(usage, table, COUNT, argc, argv, words, "...");
     o.file = words[0];
-    const bool many = words[0] && words[1];
+    const char *second = o.file ? words[1] : NULL;
     free(words);
     if (code >= 0) return code;
     o.uds = strcmp(protocol, "uds") == 0;
     o.protocol = (protocol[0] == 'p') ? SENDER_PLAIN : SENDER_HEADER;
     o.profile_name = profile_name ? profile_name : "isotp-ota";
-    if (!show && (!o.file || many))
-        return command_fail(EXIT_USAGE, "flash: %s; isotp-ota flash --help shows how",
-                            many ? "one FILE only" : "FILE is missing");
+    if (second)
+        return command_fail(
+            EXIT_USAGE, "flash: '%s' is one argument too many; isotp-ota flash --help shows how",
+            second);
+    if (!show && !o.file)
+        return command_fail(EXIT_USAGE, "flash: FILE is missing; isotp-ota flash --help shows how");
     char *text = load_profile(o.profile_name, &len, &code);
     if (!text) return code;
     char error[400];
