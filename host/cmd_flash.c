@@ -97,7 +97,7 @@ static int check(const flash_options_t *o, const char *protocol, bool uds_option
     if (!o->uds && uds_options)
         return command_fail(EXIT_USAGE,
                             "flash: --profile, --key, --key-program, --no-resume, --block-max, "
-                            "--block-retry, --timeout and --force are for --protocol uds");
+                            "--block-retry and --timeout are for --protocol uds");
     if (o->key && o->key_program)
         return command_fail(EXIT_USAGE, "flash: --key and --key-program: one of them is enough");
     return command_check_bus(&o->bus);
@@ -141,8 +141,6 @@ int cmd_flash(int argc, char **argv)
         { OPTION_NUMBER, 0, "block-retry", "N", &block_retry,
           "how often a block without an answer is sent again", 0, 100 },
         { OPTION_NUMBER, 0, "timeout", "S", &timeout, "seconds until the first answer", 1, 3600 },
-        { OPTION_FLAG, 0, "force", NULL, &o.force, "also if the device runs another project", 0,
-          0 },
         BUS_OPTIONS_TABLE(&o.bus),
     };
     enum { COUNT = sizeof table / sizeof table[0] };
@@ -150,15 +148,18 @@ int cmd_flash(int argc, char **argv)
     if (!words) return command_fail(EXIT_FAILED, "out of memory");
     int code = command_parse(usage, table, COUNT, argc, argv, words, "...");
     o.file = words[0];
-    const bool many = words[0] && words[1];
+    const char *second = o.file ? words[1] : NULL;
     free(words);
     if (code >= 0) return code;
     o.uds = strcmp(protocol, "uds") == 0;
     o.protocol = (protocol[0] == 'p') ? SENDER_PLAIN : SENDER_HEADER;
     o.profile_name = profile_name ? profile_name : "isotp-ota";
-    if (!show && (!o.file || many))
-        return command_fail(EXIT_USAGE, "flash: %s; isotp-ota flash --help shows how",
-                            many ? "one FILE only" : "FILE is missing");
+    if (second)
+        return command_fail(
+            EXIT_USAGE, "flash: '%s' is one argument too many; isotp-ota flash --help shows how",
+            second);
+    if (!show && !o.file)
+        return command_fail(EXIT_USAGE, "flash: FILE is missing; isotp-ota flash --help shows how");
     char *text = load_profile(o.profile_name, &len, &code);
     if (!text) return code;
     char error[400];
@@ -168,7 +169,7 @@ int cmd_flash(int argc, char **argv)
     free(text);
     if (!good || show) return code;
     const bool uds_options = profile_name || o.key || o.key_program || o.no_resume || block_max ||
-                             block_retry != UINT32_MAX || timeout || o.force;
+                             block_retry != UINT32_MAX || timeout;
     if (block_max) profile.block_max = block_max;
     if (block_retry != UINT32_MAX) profile.block_retry = block_retry;
     if (timeout) profile.connect_s = timeout;

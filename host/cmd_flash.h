@@ -22,7 +22,7 @@ typedef struct {
     const char *key, *key_program;
     uint8_t secret[ACCESS_SECRET_MAX]; // of the file `key`
     size_t secret_len;
-    bool no_resume, force;
+    bool no_resume;
 } flash_options_t;
 
 /// How it ended.

@@ -28,6 +28,7 @@ typedef struct {
     crypto_t crypto;
     access_psa_t access_psa;
     access_t access;
+    const char *project; // of the image
     progress_t progress;
     bool transferring, busy_line;
     unsigned busy_seconds; // told
@@ -164,6 +165,7 @@ static void show_device(update_t *u)
     if (project) text_of(project, name);
     if (version) text_of(version, number);
     (void)flasher_text_running(&f->before, runs, sizeof runs);
+    const bool other = project && strcmp(name, u->project) != 0;
     const bool same =
         f->before.known && memcmp(f->before.digest, u->cfg.image.digest, FLASHER_DIGEST_LEN) == 0;
     if (u->o->json) {
@@ -173,11 +175,15 @@ static void show_device(update_t *u)
         if (version) json_out_string(&json, "version", number);
         if (f->before.known) json_out_number(&json, "slot", f->before.slot);
         if (f->before.known) json_out_bool(&json, "same", same);
+        if (project) json_out_bool(&json, "other_project", other);
         json_facts(&json, f);
         json_end(&json);
     } else if (!u->o->quiet && (project || version)) {
         fprintf(stderr, "device: %s%s%s%s\n", command_app(name, number, app), runs[0] ? " in " : "",
-                runs, same ? ": the very same image" : "");
+                runs,
+                same    ? ": the very same image"
+                : other ? ", another project"
+                        : "");
     }
 }
 
@@ -292,8 +298,7 @@ static int exit_code_of(const flasher_t *f)
     case FLASHER_REFUSED:
     case FLASHER_UNEXPECTED:
     case FLASHER_LOCKED:
-    case FLASHER_TOO_LARGE:
-    case FLASHER_WRONG_PROJECT: return EXIT_REFUSED;
+    case FLASHER_TOO_LARGE: return EXIT_REFUSED;
     case FLASHER_OLD_RUNS: return EXIT_OLD_RUNS;
     case FLASHER_BAD_PROFILE: return EXIT_USAGE;
     case FLASHER_LOST_DEVICE:
@@ -326,7 +331,7 @@ static outcome_t explain(const update_t *u)
         (void)snprintf(
             out.text, sizeof out.text, "the device %s %s%s%s%s",
             f->unverified ? "restarted, and was not asked whether it runs" : "runs",
-            command_app(im->project, im->version, app), runs[0] ? " in " : "", runs,
+            command_app(u->project, im->version, app), runs[0] ? " in " : "", runs,
             f->trial
                 ? "; it has not confirmed itself yet, and goes at the next restart if it does not"
                 : "");
@@ -357,13 +362,12 @@ static bool prepare(update_t *u, const flash_options_t *o, const uint8_t *image,
                               .functional = command_functional(&o->bus, false),
                               .profile = o->profile,
                               .crypto = &u->crypto,
-                              .no_resume = o->no_resume,
-                              .any_project = o->force };
+                              .no_resume = o->no_resume };
     u->cfg.image = (flasher_image_t){ .bytes = image,
                                       .len = len,
                                       .crc32 = crc32_of(0xFFFFFFFF, image, len),
-                                      .version = im->version,
-                                      .project = im->project };
+                                      .version = im->version };
+    u->project = im->project;
     memcpy(u->cfg.image.digest, &image[im->len - FLASHER_DIGEST_LEN], FLASHER_DIGEST_LEN);
     if (localtime_r(&seconds, &date)) {
         u->cfg.date[0] = bcd(date.tm_year);

@@ -73,7 +73,6 @@ static bool can_resume(const flasher_t *f)
     case FLASHER_BAD_RESPONSE:
     case FLASHER_LOCKED:
     case FLASHER_TOO_LARGE:
-    case FLASHER_WRONG_PROJECT:
     case FLASHER_NOT_BACK:
     case FLASHER_OLD_RUNS:
     case FLASHER_OTHER_RUNS:
@@ -227,16 +226,10 @@ static flasher_why_t check_device(const flasher_t *f)
     enum { HEAD = 3, EACH = 5 };
     const flasher_image_t *im = &f->cfg->image;
     const flasher_fact_t *slots = flasher_fact(f, PROFILE_SLOTS);
-    const flasher_fact_t *project = flasher_fact(f, PROFILE_PROJECT);
     if (slots && slots->len >= HEAD) {
         const unsigned at = HEAD + EACH * (unsigned)slots->bytes[2] + 1;
         if (at + 4 <= slots->len && im->len > load_be32(&slots->bytes[at]))
             return FLASHER_TOO_LARGE;
-    }
-    if (project && im->project && !f->cfg->any_project && project->len > 1) {
-        const size_t len = strlen(im->project);
-        if (len != project->len - 1U || memcmp(im->project, &project->bytes[1], len) != 0)
-            return FLASHER_WRONG_PROJECT;
     }
     return FLASHER_OK;
 }

@@ -40,23 +40,22 @@ typedef unsigned flasher_events_t;
 
 typedef enum {
     FLASHER_OK = 0,
-    FLASHER_NO_BUS,        // our frames do not leave: N_As
-    FLASHER_NO_ANSWER,     // nobody ever answered
-    FLASHER_LOST_DEVICE,   // it fell silent and did not come back
-    FLASHER_TIMEOUT,       // it did not answer this request: timer
-    FLASHER_REFUSED,       // a negative response: nrc; result, if result_known
-    FLASHER_UNEXPECTED,    // a positive response with a content that the profile does not expect
-    FLASHER_BAD_RESPONSE,  // a positive response that makes no sense
-    FLASHER_LOCKED,        // flasher_stop(): no key
-    FLASHER_TOO_LARGE,     // the image, for the slot
-    FLASHER_WRONG_PROJECT, // the image is of another project than what the device runs
-    FLASHER_NOT_BACK,      // no answer any more after the restart
-    FLASHER_OLD_RUNS,      // it runs what it ran before
-    FLASHER_OTHER_RUNS,    // it runs neither that nor the image
-    FLASHER_OTHER_TESTER,  // another node sends on the ID that we send on
-    FLASHER_STOPPED,       // flasher_stop(): the user
-    FLASHER_BAD_PROFILE,   // a request of this step cannot be made: too long, a value does not fit
-    FLASHER_NO_HASH,       // the hash library failed
+    FLASHER_NO_BUS,       // our frames do not leave: N_As
+    FLASHER_NO_ANSWER,    // nobody ever answered
+    FLASHER_LOST_DEVICE,  // it fell silent and did not come back
+    FLASHER_TIMEOUT,      // it did not answer this request: timer
+    FLASHER_REFUSED,      // a negative response: nrc; result, if result_known
+    FLASHER_UNEXPECTED,   // a positive response with a content that the profile does not expect
+    FLASHER_BAD_RESPONSE, // a positive response that makes no sense
+    FLASHER_LOCKED,       // flasher_stop(): no key
+    FLASHER_TOO_LARGE,    // the image, for the slot
+    FLASHER_NOT_BACK,     // no answer any more after the restart
+    FLASHER_OLD_RUNS,     // it runs what it ran before
+    FLASHER_OTHER_RUNS,   // it runs neither that nor the image
+    FLASHER_OTHER_TESTER, // another node sends on the ID that we send on
+    FLASHER_STOPPED,      // flasher_stop(): the user
+    FLASHER_BAD_PROFILE,  // a request of this step cannot be made: too long, a value does not fit
+    FLASHER_NO_HASH,      // the hash library failed
 } flasher_why_t;
 
 /// Where the value of a timer came from.
@@ -87,7 +86,7 @@ enum {
 typedef struct {
     const uint8_t *bytes;
     uint32_t len, crc32;
-    const char *version, *project;      // NULL: unknown
+    const char *version;                // NULL: unknown
     uint8_t sha256[32];                 // of the file
     uint8_t digest[FLASHER_DIGEST_LEN]; // of the image, as DID FD02 tells it
 } flasher_image_t;
@@ -99,7 +98,6 @@ typedef struct {
     flasher_image_t image;
     uint8_t date[PROFILE_DATE_LEN]; // BCD, YYMMDD
     bool no_resume;                 // from the first byte on
-    bool any_project;               // also if another one runs
 } flasher_cfg_t;
 
 typedef struct {

@@ -34,7 +34,6 @@ const char *flasher_text_name(flasher_why_t why)
     case FLASHER_BAD_RESPONSE: return "bad-response";
     case FLASHER_LOCKED: return "locked";
     case FLASHER_TOO_LARGE: return "too-large";
-    case FLASHER_WRONG_PROJECT: return "wrong-project";
     case FLASHER_NOT_BACK: return "not-back";
     case FLASHER_OLD_RUNS: return "old-runs";
     case FLASHER_OTHER_RUNS: return "other-runs";
@@ -141,7 +140,7 @@ static void add_state(line_t *l, const flasher_t *f)
     else if (f->activated)
         add(l, ". The new firmware is complete and starts with the next restart");
     else if (f->resumable)
-        add(l, ". It runs what it ran; start the same command again, it goes on there");
+        add(l, ". It runs what it ran; to resume there, start the same command again");
     else
         add(l, ". It runs what it ran");
 }
@@ -239,10 +238,6 @@ void flasher_text_why(const flasher_t *f, const char *result, char *text, size_t
     case FLASHER_TOO_LARGE:
         add(&l, "the image is larger than the slot it would be written to: %u bytes",
             f->cfg->image.len);
-        break;
-    case FLASHER_WRONG_PROJECT:
-        add(&l,
-            "the image is of another project than what the device runs; --force sends it nevertheless");
         break;
     case FLASHER_NOT_BACK:
         add(&l,

@@ -135,6 +135,7 @@ class Process:
 
 class TestCase(unittest.TestCase):
     maxDiff = 2000
+    FLASH = ("flash",)  # how flash() begins
 
     def setUp(self):
         # Sanitizers report into files, so that a report is seen whatever a test does with the output; hubs have none.
@@ -186,7 +187,7 @@ class TestCase(unittest.TestCase):
         return f"virtual:{self.bus}" + (f"?bitrate={bitrate}" if bitrate else "")
 
     def flash(self, image, *args, **options):
-        return self.run_tool("flash", "-c", self.channel(), *args, image, **options)
+        return self.run_tool(*self.FLASH, "-c", self.channel(), *args, image, **options)
 
     def send(self, image, *args, **options):
         return self.run_tool("send", *args, self.channel(), image, **options)

@@ -16,10 +16,11 @@ import harness
 from harness import V123, V130, V130_APP
 
 BUS_OPTIONS = ["-i", "--interface", "-c", "--channel", "-b", "--bitrate", "-s", "--source", "-d", "--destination", "-p",
-               "--padding", "--fd", "--log", "-h", "--help"]
+               "--padding", "--fd", "--log", "--functional", "-h", "--help"]
 OPTIONS = {
-    "flash": BUS_OPTIONS + ["-P", "--protocol", "--stmin", "--json", "-q", "--quiet"],
-    "device": BUS_OPTIONS + ["-f", "--flash", "--create", "--partitions", "--app", "--force", "--chip", "--chip-rev", "--efuse", "--project",
+    "flash": BUS_OPTIONS + ["-P", "--protocol", "--stmin", "--json", "-q", "--quiet", "--profile", "--show-profile",
+                             "--key", "--key-program", "--no-resume", "--block-max", "--block-retry", "--timeout"],
+    "device": BUS_OPTIONS + ["-f", "--flash", "--create", "--partitions", "--app", "--force", "--chip", "--chip-rev", "--efuse", "--project", "--key",
                              "--attempts", "--idf-bootloader", "--bs", "--stmin", "--fail-self-test", "--cut-power", "--slow-flash"],
     "send": BUS_OPTIONS + ["--stmin", "--json", "-q", "--quiet"],
     "probe": BUS_OPTIONS,
@@ -30,6 +31,8 @@ OPTIONS = {
 
 
 class CommandLine(harness.TestCase):
+    FLASH = ("flash", "-P", "header")  # UDS: test_uds_updates.py
+
     # --- Help ---
 
     def test_help_of_every_command_names_its_options(self):
@@ -74,8 +77,13 @@ class CommandLine(harness.TestCase):
                 ((*flash, "a", "b"), "'b' is one argument too many"),
                 ((*flash, "x", "--channel"), "--channel needs an argument"),
                 ((*flash, "x", "-c"), "-c needs an argument"),
-                ((*flash, "-P", "uds", "x"), "'uds'"),
+                ((*flash, "-P", "kwp", "x"), "'kwp'"),
                 ((*flash, "--protocol", "", "x"), "--protocol"),
+                ((*flash, "-P", "plain", "--no-resume", "x"), "--protocol uds"),
+                ((*flash, "--profile", "nowhere", "x"), "'nowhere' is neither isotp-ota nor standard"),
+                ((*flash, "--profile", V130, "x"), ":1: .*no text|:1: .*too long"),
+                ((*flash, "--key", "nowhere", "x"), "--key: nowhere"),
+                ((*flash, "--key", "a", "--key-program", "b", "x"), "one of them"),
                 ((*flash, "-s", "800", "x"), "'800' is not a CAN identifier"),
                 ((*flash, "-s", "0x7E0", "x"), "'0x7E0' is not a CAN identifier"),
                 ((*flash, "-s", "20000000", "x"), "'20000000' is not a CAN identifier"),
@@ -126,11 +134,11 @@ class CommandLine(harness.TestCase):
                 (("-c", "virtual:x"), {"CAN_BITRATE": "fast"}, "CAN_BITRATE=fast"),
         ):
             with self.subTest((args, env)):
-                self.assert_fails(self.run_tool("flash", "-q", *args, V130, env=env), 3, pattern)
+                self.assert_fails(self.run_tool(*self.FLASH, "-q", *args, V130, env=env), 3, pattern)
 
     def test_the_channel_from_the_environment(self):
         device = self.new_device()
-        done = self.run_tool("flash", V130, env={"CAN_CHANNEL": self.channel()})
+        done = self.run_tool(*self.FLASH, V130, env={"CAN_CHANNEL": self.channel()})
         self.assertEqual(done.code, 0, done)
         self.assert_confirms(device, "ota_1", V130_APP)
         self.assertIn(f"listening on {self.channel()}", self.stop(device))
@@ -190,7 +198,7 @@ class CommandLine(harness.TestCase):
         check(self.flash(text, "--json"), 5, "not an ESP image")
         check(self.flash(self.dir / "missing", "--json"), 5, "No such file")
         check(self.flash(V130, "--json"), 3, "nobody answered")
-        check(self.run_tool("flash", "--json", "-c", "virtual:", V130), 3, "the name must be")
+        check(self.run_tool(*self.FLASH, "--json", "-c", "virtual:", V130), 3, "the name must be")
         check(self.run_tool("send", "--json", self.channel(), self.file("empty", "")), 5, "empty")
         self.new_device()
         check(self.flash(esp32, "--json"), 4, "another chip")
@@ -252,7 +260,7 @@ class CommandLine(harness.TestCase):
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
-        process = self.start("flash", "-c", self.channel(), *args, image, stderr=slave, env=env)
+        process = self.start(*self.FLASH, "-c", self.channel(), *args, image, stderr=slave, env=env)
         os.close(slave)
         text = b""
         deadline = time.monotonic() + harness.TIMEOUT
@@ -347,7 +355,7 @@ class CommandLine(harness.TestCase):
             for options in ((), ("--json",)):
                 with self.subTest((how, options)):
                     image = self.image(f"{slot}")
-                    process = self.run_with_stdout(how, "flash", "-q", "-c", self.channel(), *options, image)
+                    process = self.run_with_stdout(how, *self.FLASH, "-q", "-c", self.channel(), *options, image)
                     self.assert_fails(process.finish(), 1, "standard output: ")
                     self.assert_confirms(device, f"ota_{slot}", f"e2e {slot}")
                     slot = 1 - slot
@@ -355,7 +363,7 @@ class CommandLine(harness.TestCase):
     def test_a_reader_that_leaves_does_not_end_the_transfer(self):
         device = self.new_device(V123, bitrate=500000)
         read, write = os.pipe()
-        process = self.start("flash", "-q", "--json", "-c", self.channel(), self.image("1", 20000), stdout=write)
+        process = self.start(*self.FLASH, "-q", "--json", "-c", self.channel(), self.image("1", 20000), stdout=write)
         os.close(write)
         self.assertTrue(os.read(read, 1))
         os.close(read)

@@ -12,6 +12,8 @@ WITH_FACTORY = TABLES / "idf_two_ota.csv"
 
 
 class FlashFile(harness.TestCase):
+    FLASH = ("flash", "-P", "header")  # UDS: test_uds_updates.py
+
     def test_a_new_one_is_what_csv_and_image_say(self):
         for csv in [None, *sorted(TABLES.glob("*.csv"))]:
             if csv and csv.name == "verdicts.csv":

@@ -16,12 +16,14 @@ SO_PEERCRED = 17
 
 
 class Interruptions(harness.TestCase):
+    FLASH = ("flash", "-P", "header")  # UDS: test_uds_updates.py
+
     LENGTH = 20000  # 0.75 s at this rate
     RATE = 500000
 
     def start_transfer(self, image, percent, *args):
         """A flash process that has sent so much."""
-        process = self.start("flash", "-c", self.channel(), *args, image)
+        process = self.start(*self.FLASH, "-c", self.channel(), *args, image)
         while int(process.wait_for(r": (\d+)% \(", "stderr")[1]) < percent:
             pass
         return process
@@ -118,7 +120,7 @@ class Interruptions(harness.TestCase):
         device.path = path
         cut = bool(device.wait_for(f"^(power cut in flash operation {n}$)|^listening")[1])
         if not cut:
-            flash = self.start("flash", "-q", "-c", self.channel(), image)
+            flash = self.start(*self.FLASH, "-q", "-c", self.channel(), image)
             cut = bool(device.wait_for(f"^(power cut in flash operation {n}$)|^self-test: passed, ota_1")[1])
             flash.kill(signal.SIGINT)  # so that it need not wait for a status that will not come
             self.assertIn(flash.finish().code, (0, 1))
@@ -153,7 +155,7 @@ class Interruptions(harness.TestCase):
         device = self.start("device", "--flash", path, "-c", self.channel(), "--cut-power", "10")
         device.wait_for("^listening")
         bus = self.raw()
-        flash = self.start("flash", "-q", "-c", self.channel(), self.image("new", self.LENGTH))
+        flash = self.start(*self.FLASH, "-q", "-c", self.channel(), self.image("new", self.LENGTH))
         device.wait_for("^power cut in flash operation 10$")
         self.assert_fails(flash.finish(), 1, "the device stopped answering")
         frames = bus.frames_until(lambda i, d: i == 0x7E0 and d[0] >> 4 == raw_bus.FIRST, "first frame")

@@ -9,6 +9,8 @@ V110 = VECTORS / "image" / "app_c3_v110_oldsec.bin"  # secure version 1; V123 ha
 
 
 class Policies(harness.TestCase):
+    FLASH = ("flash", "-P", "header")  # UDS: test_uds_updates.py
+
     def bits(self, path):
         raw = path.read_bytes()
         self.assertEqual(len(raw), 4)

@@ -24,6 +24,8 @@ def changed(path, at, mask=0x01):
 
 
 class Refusals(harness.TestCase):
+    FLASH = ("flash", "-P", "header")  # UDS: test_uds_updates.py
+
     def assert_old_stays(self, device, slot="ota_0"):
         """Now, after a restart, and an update is possible afterwards."""
         device = self.assert_runs(device, slot, V123_APP)
@@ -111,7 +113,7 @@ class Refusals(harness.TestCase):
 
     def test_no_device_on_the_bus(self):
         self.new_device()
-        processes = [self.start("flash", "-q", "-c", f"virtual:{self.new_bus()}", V130),
+        processes = [self.start(*self.FLASH, "-q", "-c", f"virtual:{self.new_bus()}", V130),
                      self.start("send", "-q", f"virtual:{self.new_bus()}", V130)]
         self.assert_fails(self.flash(V130, "-q", "-d", "7E9"), 3, "nobody answered on 7E9")
         for process in processes:
@@ -121,7 +123,7 @@ class Refusals(harness.TestCase):
         # Each sees the frames of the other one, and both give up. Only if the first one has no frame on the bus just
         # then, because it waits for a flow control, it gives way to the second one.
         device = self.new_device(V123, bitrate=250000)
-        first = self.start("flash", "-c", self.channel(), V130)
+        first = self.start(*self.FLASH, "-c", self.channel(), V130)
         first.wait_for(r"\b\d+%", "stderr")
         second = self.flash(V130, "-q")
         done = first.finish()
@@ -137,7 +139,7 @@ class Refusals(harness.TestCase):
     def test_a_second_sender_that_looks_at_nothing(self):
         device = self.new_device(V123, bitrate=250000)
         bus = self.raw()
-        first = self.start("flash", "-q", "-c", self.channel(), V130)
+        first = self.start(*self.FLASH, "-q", "-c", self.channel(), V130)
         bus.next_frame(lambda i, d: i == 0x7E0 and d[0] == 0x2F, "consecutive frame")
         bus.send_first(b"\xE9" + bytes(4094))
         self.assert_fails(first.finish(), 1, "another node")

@@ -15,6 +15,8 @@ OK = 0
 
 
 class Updates(harness.TestCase):
+    FLASH = ("flash", "-P", "header")  # UDS: test_uds_updates.py
+
     def test_both_protocols_there_and_back(self):
         for protocol in ("plain", "header"):
             with self.subTest(protocol):
@@ -214,14 +216,14 @@ class Updates(harness.TestCase):
         path = self.create(self.image("old"))
         device = self.start("device", "--flash", path, env=rate)
         device.wait_for("^listening on ")
-        done = self.run_tool("flash", self.image("1"), env=rate)
+        done = self.run_tool(*self.FLASH, self.image("1"), env=rate)
         self.assertEqual(done.code, 0, done)
         self.assert_confirms(device, "ota_1", "e2e 1")
         self.assert_fails(self.flash(V123, "-q", "-b", "500000"), 3, "already runs at 250000 bit/s")
 
     def test_a_device_that_comes_a_little_later(self):
         path = self.create(self.image("old"))
-        flash = self.start("flash", "-c", self.channel(), self.image("1"))
+        flash = self.start(*self.FLASH, "-c", self.channel(), self.image("1"))
         flash.wait_for("for ESP32-C3", "stderr")
         device = self.device(path)
         self.assertEqual(flash.finish().code, 0)

@@ -43,7 +43,6 @@ void link_init(link_t *l, world_t *w, const char *old, const char *image, const 
     im->bytes = l->image;
     im->len = len;
     im->crc32 = crc32_of(0xFFFFFFFF, l->image, len);
-    im->project = "canfwupd-golden";
     im->version = (const char *)&l->image[48];
     memcpy(im->digest, &l->image[len - FLASHER_DIGEST_LEN], FLASHER_DIGEST_LEN);
     link_begin(l);

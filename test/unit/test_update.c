@@ -151,21 +151,9 @@ static void an_image_for_another_chip_is_refused(void **state)
     (void)state;
     link_init(&l, &w, "app_c3_v123.bin", "app_c6.bin", NULL);
     const unsigned erases = w.nor.erases;
-    l.cfg.any_project = true;
     expect_failed(link_run(&l, 0), FLASHER_REFUSED);
     assert_true(l.flasher.result_known);
     assert_int_equal(l.flasher.result, RECEIVER_WRONG_CHIP);
-    assert_int_equal(w.nor.erases, erases);
-}
-
-static void another_project_is_not_sent(void **state)
-{
-    (void)state;
-    begin();
-    const unsigned erases = w.nor.erases;
-    l.cfg.image.project = "another";
-    expect_failed(link_run(&l, 0), FLASHER_WRONG_PROJECT);
-    assert_int_equal(l.flasher.sent, 0);
     assert_int_equal(w.nor.erases, erases);
 }
 
@@ -246,7 +234,6 @@ int main(void)
         cmocka_unit_test_teardown(a_firmware_that_never_confirms_is_told, end),
         cmocka_unit_test_teardown(a_device_that_does_not_come_back_from_its_restart_is_told, end),
         cmocka_unit_test_teardown(an_image_for_another_chip_is_refused, end),
-        cmocka_unit_test_teardown(another_project_is_not_sent, end),
         cmocka_unit_test_teardown(what_is_larger_than_the_slot_is_not_sent, end),
         cmocka_unit_test_teardown(lost_frames_cost_repetitions, end),
         cmocka_unit_test_teardown(a_block_whose_response_was_lost_is_not_written_twice, end),
