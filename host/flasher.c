@@ -12,7 +12,8 @@
 #include "flasher.h"
 
 enum {
-    SPENT_MAX = 2, // times the image's length: then no further round
+    SPENT_MAX = 3, // times the image's length: then no further round
+    ROUNDS_MAX = 40,
     SEED_PAUSE_MS = 1000,
     POLL_MS = 60, // how long a device that restarts has for an answer
     POLL_PAUSE_MS = 20,
@@ -280,11 +281,14 @@ static bool in_round(const flasher_t *f)
     return has_step(f, PROFILE_AGAIN, &again) && f->step > again && !f->reset;
 }
 
-/// It broke off: from `again` on once more, or the end.
+/// It broke off: from `again` on once more, or the end. Rounds that got further do not count.
 static flasher_events_t new_round(flasher_t *f, flasher_why_t why, usec_t now)
 {
     const profile_t *p = f->cfg->profile;
-    if (!in_round(f) || f->rounds >= p->rounds || f->sent > (uint64_t)SPENT_MAX * f->cfg->image.len)
+    f->fruitless = (f->at > f->furthest) ? 0 : f->fruitless + 1;
+    f->furthest = (uint32_t)later(f->at, f->furthest);
+    if (!in_round(f) || f->fruitless > p->rounds || f->rounds == ROUNDS_MAX ||
+        f->sent > (uint64_t)SPENT_MAX * f->cfg->image.len)
         return end(f, why, now);
     (void)has_step(f, PROFILE_AGAIN, &f->step);
     f->rounds++;
@@ -586,8 +590,7 @@ static void note_timer(flasher_t *f)
 static bool repeatable(const flasher_t *f)
 {
     const uint8_t sid = f->request[0];
-    return f->ask == FLASHER_ASK_STEP && sid != UDS_REQUEST_DOWNLOAD && sid != UDS_TRANSFER_EXIT &&
-           sid != UDS_ECU_RESET;
+    return f->ask == FLASHER_ASK_STEP && sid != UDS_TRANSFER_EXIT && sid != UDS_ECU_RESET;
 }
 
 static flasher_events_t on_silence(flasher_t *f, usec_t now)
