@@ -409,13 +409,19 @@ static flasher_events_t on_download(flasher_t *f, usec_t now)
 /// A link that needs repetitions gets shorter messages.
 static flasher_events_t on_block(flasher_t *f, usec_t now)
 {
-    if (f->tries > 1) f->block_cap = (uint32_t)later(f->piece / 2, FLASHER_BLOCK_MIN);
+    if (f->tries > 1) f->block_cap = (uint32_t)later(f->piece / 2 + BLOCK_HEAD, FLASHER_BLOCK_MIN);
     f->at += f->piece;
     f->sent += f->piece;
     f->counter++;
     f->tries = 0;
     f->left = f->doubtful = false;
     return (f->at == f->cfg->image.len) ? next_step(f, now) : transmit(f, now);
+}
+
+/// A block was sent for nothing, or a part of it.
+static void count_lost(flasher_t *f)
+{
+    f->sent += f->left ? f->piece : (uint32_t)smaller(f->piece, f->physical.tx.at);
 }
 
 static bool waited(const flasher_t *f, uint32_t seconds, usec_t now)
@@ -557,6 +563,7 @@ static flasher_events_t on_negative(flasher_t *f, usec_t now)
     if (s->optional) return next_step(f, now);
     if (s->verb == PROFILE_TRANSFER && f->nrc == UDS_WRONG_BLOCK_COUNTER && f->doubtful)
         return on_block(f, now); // the try before was accepted, and repetitions are not
+    if (is_block(f)) count_lost(f);
     if (explained_by_result(f)) {
         f->ask = FLASHER_ASK_RESULT;
         f->tries = 0;
@@ -596,7 +603,7 @@ static flasher_events_t on_silence(flasher_t *f, usec_t now)
     const bool block = is_block(f);
     const bool no_bus = f->transport == ISOTP_TIMEOUT_A;
     const flasher_why_t why = no_bus ? FLASHER_NO_BUS : FLASHER_TIMEOUT;
-    if (block) f->sent += (uint32_t)smaller(f->piece, f->physical.tx.at);
+    if (block) count_lost(f);
     if (!f->answered) {
         if (!waited(f, p->connect_s, now)) return transmit(f, now);
         return end(f, no_bus ? FLASHER_NO_BUS : FLASHER_NO_ANSWER, now);

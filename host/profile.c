@@ -43,7 +43,7 @@ __attribute__((format(printf, 2, 3))) static bool wrong(parser_t *r, const char 
     va_start(args, format);
     (void)vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    (void)snprintf(r->error, r->cap, "%s:%u: %s", r->name, r->line, what);
+    (void)snprintf(r->error, r->cap, "%s:%u: %s", r->name, r->line ? r->line : 1, what);
     r->failed = true;
     return false;
 }
