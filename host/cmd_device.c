@@ -269,7 +269,7 @@ int cmd_device(int argc, char **argv)
         { OPTION_TEXT, 0, "project", "NAME", &o.project, "firmware of another project is refused",
           0, 0 },
         { OPTION_TEXT, 0, "key", "FILE", &o.key,
-          "SecurityAccess: only who has this secret can update by\nUDS; 16 to 64 bytes, as hexadecimal digits",
+          "only who has this secret can update, by UDS (SecurityAccess):\n16 to 64 bytes, as hexadecimal digits",
           0, 0 },
         { OPTION_NUMBER, 0, "attempts", "N", &o.attempts,
           "starts in which new firmware may confirm itself,\n1 to 3; default 1", 1,

@@ -10,6 +10,7 @@
 #include "tester.h"
 #include "uds_text.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 enum {
@@ -109,6 +110,17 @@ static void add_peer(scan_t *s, uint32_t tx_id, uint32_t rx_id)
     if (s->peers < PEERS_MAX) s->peer[s->peers++] = (peer_t){ .tx_id = tx_id, .rx_id = rx_id };
 }
 
+/// "600-6FF", as hex.
+static bool parse_range(const char *text, uint32_t *first, uint32_t *last)
+{
+    char *end;
+    if (!isxdigit((unsigned char)text[0])) return false;
+    *first = (uint32_t)strtoul(text, &end, 16);
+    if (*end != '-' || !isxdigit((unsigned char)end[1])) return false;
+    *last = (uint32_t)strtoul(end + 1, &end, 16);
+    return *end == '\0' && *first <= *last && *last <= 0x7FF - 8;
+}
+
 static int choose_peers(scan_t *s)
 {
     if (s->bus.host_id.ext) s->extended = true;
@@ -126,13 +138,11 @@ static int choose_peers(scan_t *s)
         for (uint32_t i = 0; i < 256; i++)
             if (i != own) add_peer(s, ISOTP_ID_FIXED | i << 8 | own, ISOTP_ID_FIXED | own << 8 | i);
     } else {
-        unsigned first = 0x7E0, last = 0x7E7;
-        char end;
-        if (s->range && (sscanf(s->range, "%3x-%3x%c", &first, &last, &end) != 2 || first > last ||
-                         last > 0x7F7))
+        uint32_t first = 0x7E0, last = 0x7E7;
+        if (s->range && !parse_range(s->range, &first, &last))
             return command_fail(
                 EXIT_USAGE, "scan: --range: '%s' is not two identifiers like 600-6FF", s->range);
-        for (unsigned i = first; i <= last; i++)
+        for (uint32_t i = first; i <= last; i++)
             add_peer(s, i, i + 8);
     }
     add_peer(s, s->bus.host_id.id, s->bus.device_id.id);
@@ -280,8 +290,8 @@ static void print_device(const scan_t *s, const device_facts_t *d)
         printf("    %04X %s: %s\n", f->did, uds_text_did(f->did), text);
     }
     const fact_t *all = &d->fact[FACT_SLOTS], *factory = &d->slot[SLOTS_MAX];
-    for (unsigned i = 0; i < d->slots; i++) {
-        const uint8_t *entry = all->data + 3 + 5U * i;
+    for (size_t i = 0; i < d->slots; i++) {
+        const uint8_t *entry = all->data + 3 + 5 * i;
         print_slot(uds_text_did((uint16_t)(UDS_DID_SLOT + i)), state_of(entry[0]),
                    load_be32(entry + 1), &d->slot[i], all->data[1] == i, all->data[2] == i);
     }
@@ -329,8 +339,8 @@ static void json_device(const scan_t *s, const device_facts_t *d)
     json_out_close(&json, ']');
     json_out_open(&json, "slots", '[');
     const fact_t *all = &d->fact[FACT_SLOTS], *factory = &d->slot[SLOTS_MAX];
-    for (unsigned i = 0; i < d->slots; i++) {
-        const uint8_t *entry = all->data + 3 + 5U * i;
+    for (size_t i = 0; i < d->slots; i++) {
+        const uint8_t *entry = all->data + 3 + 5 * i;
         json_out_open(&json, NULL, '{');
         json_slot(&json, uds_text_did((uint16_t)(UDS_DID_SLOT + i)), &d->slot[i],
                   all->data[1] == i);

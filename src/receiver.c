@@ -156,9 +156,10 @@ static bool is_diagnostic(const receiver_t *r)
     return is_service(first) || rx->data_len == rx->len;
 }
 
-static bool tester_is_at_work(const receiver_t *r)
+// A tester is at work; or who may update must prove it, for which these protocols have no words.
+static bool takes_no_transfer(const receiver_t *r)
 {
-    return r->uds.session != UDS_DEFAULT_SESSION || r->deferred;
+    return r->uds.session != UDS_DEFAULT_SESSION || r->deferred || r->cfg->access;
 }
 
 static receiver_events_t on_message(receiver_t *r, isotp_events_t ev, usec_t now)
@@ -171,7 +172,7 @@ static receiver_events_t on_message(receiver_t *r, isotp_events_t ev, usec_t now
     if ((ev & ISOTP_RX_FAILED) && before && !r->diagnostic)
         (void)receiver_uds_message(r, ISOTP_RX_FAILED, now);
     if (r->diagnostic) return receiver_uds_message(r, ev, now);
-    if (r->stream.state == STREAM_IDLE && tester_is_at_work(r)) {
+    if (r->stream.state == STREAM_IDLE && takes_no_transfer(r)) {
         r->diagnostic = true; // nobody's: the rest of it is no transfer's either
         isotp_refuse(&r->isotp, now);
         return events;

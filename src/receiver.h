@@ -84,7 +84,7 @@ typedef struct {
     uint8_t stmin; // STmin we ask for, as isotp_stmin() codes it
     /// UDS requests to all nodes: functional set, rx_id 0x7DF, say. Not functional: there are none.
     isotp_cfg_t functional;
-    const access_t *access; // who may update by UDS; NULL: anybody
+    const access_t *access; // who may update, and then by UDS only; NULL: anybody
     const ident_t *ident;   // what the device is by UDS; NULL: nothing is known
     /// Longest time that one flash operation keeps the device from answering, in microseconds: that of
     /// erasing a sector. UDS clients are told to wait in time, and longer (P2server). 0: no time.

@@ -229,9 +229,7 @@ static uds_nrc_t download(receiver_t *r, const uds_call_t *call, receiver_events
     ring_clear(&r->ring);
     r->received = at;
     if (at > 0) {
-        const bool offered = r->ota.phase == OTA_FOUND && at == r->ota.at;
-        const uint32_t size = r->cfg->ota.layout->slot[next_slot(r)].size;
-        if (!offered || call->size > size - at) return UDS_REQUEST_OUT_OF_RANGE;
+        if (r->ota.phase != OTA_FOUND || at != r->ota.at) return UDS_REQUEST_OUT_OF_RANGE;
         (void)ota_resume(&r->ota);
     } else {
         (void)ota_begin(&r->ota, call->size);
@@ -450,6 +448,7 @@ void receiver_uds_init(receiver_t *r, usec_t now)
         .p2_star_ms = cfg->p2_star_ms,
         .s3_ms = cfg->s3_ms,
         .p2_extra_ms = cfg->flash_pause / USEC_MS,
+        .memory_size = cfg->ota.layout->slot[next_slot(r)].size,
         .block_max = (uint32_t)smaller(BLOCK_MAX, r->ring.cap / 2 + BLOCK_HEAD),
     };
     uds_server_init(&r->uds, &r->uds_cfg, now);
@@ -478,9 +477,7 @@ receiver_events_t receiver_uds_message(receiver_t *r, isotp_events_t ev, usec_t 
         uds_server_break(&r->uds, now);
     }
     if (!(ev & ISOTP_RX_END)) return RECEIVER_NONE;
-    const receiver_events_t events = serve(r, uds_server_end(&r->uds, now), now);
-    ring_retract(&r->ring); // what did not become a block
-    return events;
+    return serve(r, uds_server_end(&r->uds, now), now);
 }
 
 receiver_events_t receiver_uds_functional(receiver_t *r, const uint8_t *data, uint32_t len,

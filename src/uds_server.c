@@ -96,10 +96,11 @@ static bool locked(const uds_server_t *s) { return s->cfg->level && !s->cfg->ope
 
 // --- Time ---
 
-static uint32_t p2_ms(const uds_server_t *s)
+static uint32_t p2_ms(const uds_server_t *s) { return or_default(s->cfg->p2_ms, P2); }
+
+static uint32_t announced_p2_ms(const uds_server_t *s)
 {
-    const uint32_t extra = s->session == UDS_PROGRAMMING_SESSION ? s->cfg->p2_extra_ms : 0;
-    return or_default(s->cfg->p2_ms, P2) + extra;
+    return p2_ms(s) + (s->session == UDS_PROGRAMMING_SESSION ? s->cfg->p2_extra_ms : 0);
 }
 
 static uint32_t p2_star_ms(const uds_server_t *s)
@@ -232,9 +233,9 @@ static uds_nrc_t read_next(uds_server_t *s)
 static uds_nrc_t read_dids(uds_server_t *s, const uint8_t *p, uint32_t len)
 {
     if (len % 2 == 0) return UDS_INCORRECT_LENGTH;
-    if (p != s->request) memcpy(s->request, p, len);
-    s->read_len = (uint8_t)len;
-    s->at = 1;
+    memmove(&s->request[2], &p[1], len - 1); // clear of the next request's first bytes
+    s->read_len = (uint8_t)(len + 1);
+    s->at = 2;
     return read_next(s);
 }
 
@@ -299,6 +300,12 @@ static uint32_t load_be(const uint8_t *p, size_t len)
     return v;
 }
 
+static bool is_outside(const uds_server_t *s)
+{
+    const uint32_t all = s->cfg->memory_size;
+    return all && (s->call.at > all || s->call.size > all - s->call.at);
+}
+
 static uds_nrc_t request_download(uds_server_t *s, const uint8_t *p, uint32_t len)
 {
     const uint8_t at_len = p[2] & 0xF, size_len = p[2] >> 4;
@@ -306,7 +313,7 @@ static uds_nrc_t request_download(uds_server_t *s, const uint8_t *p, uint32_t le
     if (p[1] != 0 || at_len - 1u > 3 || size_len - 1u > 3) return UDS_REQUEST_OUT_OF_RANGE;
     s->call.at = load_be(&p[3], at_len);
     s->call.size = load_be(&p[3 + at_len], size_len);
-    if (s->call.size == 0) return UDS_REQUEST_OUT_OF_RANGE;
+    if (s->call.size == 0 || is_outside(s)) return UDS_REQUEST_OUT_OF_RANGE;
     if (locked(s)) return UDS_SECURITY_ACCESS_DENIED;
     memset(&s->transfer, 0, sizeof s->transfer); // a tester that lost its way may start again
     return call(s, UDS_CALL_DOWNLOAD, p[1]);
@@ -322,9 +329,8 @@ static uds_nrc_t check_block(const uds_server_t *s, uint8_t counter, uint32_t le
 {
     const uint32_t left = s->transfer.size - s->transfer.received;
     if (len > s->cfg->block_max) return UDS_INCORRECT_LENGTH;
-    if (!s->transfer.active) return UDS_REQUEST_SEQUENCE_ERROR;
     if (is_repeated(s, counter)) return UDS_OK;
-    if (left == 0) return UDS_REQUEST_SEQUENCE_ERROR;
+    if (left == 0) return UDS_REQUEST_SEQUENCE_ERROR; // or there is no transfer
     if (counter != (uint8_t)(s->transfer.last + 1)) return UDS_WRONG_BLOCK_COUNTER;
     if (len == 2) return UDS_REQUEST_OUT_OF_RANGE;
     return len - 2 > left ? UDS_TRANSFER_SUSPENDED : UDS_OK;
@@ -401,13 +407,6 @@ static uds_server_events_t request(uds_server_t *s, const uint8_t *p, uint32_t l
     return s->phase == CALL ? UDS_SERVER_CALL : finish(s, nrc);
 }
 
-// What was received on the physical channel, or held.
-static uds_server_events_t received(uds_server_t *s)
-{
-    const bool block = s->head[0] == UDS_TRANSFER_DATA;
-    return request(s, block ? s->head : s->request, s->len);
-}
-
 static bool is_only_present(const uint8_t *p, uint32_t len)
 {
     return len == 2 && p[0] == UDS_TESTER_PRESENT && p[1] == UDS_SPR;
@@ -421,10 +420,10 @@ static void hold(uds_server_t *s)
 
 void uds_server_begin(uds_server_t *s, uint32_t len, usec_t now)
 {
+    (void)now;
     ASSERT(len > 0);
-    s->now = now;
     if (s->flags & DEAD) return;
-    if (s->flags & HELD && !(s->mode & FUNCTIONAL)) s->busy_sid = s->head[0] | UDS_POSITIVE;
+    if (s->flags & HELD && !(s->mode & FUNCTIONAL)) s->busy_sid = s->request[0] | UDS_POSITIVE;
     s->flags &= ~(unsigned)(HELD | REFUSED | PASSING);
     s->flags |= RECEIVING;
     if (s->phase == CALL || s->phase == READY) s->flags |= REFUSED;
@@ -437,18 +436,16 @@ uint32_t uds_server_data(uds_server_t *s, const uint8_t *data, uint32_t len)
     uint32_t n = 0;
     if (!(s->flags & RECEIVING)) return len;
     if (s->flags & PASSING) return 0;
-    while (s->have < 2 && n < len) {
-        if (!(s->flags & REFUSED)) s->request[s->have] = data[n];
-        s->head[s->have++] = data[n++];
-    }
+    while (s->have < 2 && n < len)
+        s->request[s->have++] = data[n++];
     if (s->flags & REFUSED || s->have < 2) return len;
-    if (s->head[0] != UDS_TRANSFER_DATA) { // the rest of a long one is counted, not kept
+    if (s->request[0] != UDS_TRANSFER_DATA) { // the rest of a long one is counted, not kept
         const size_t fits = smaller(len - n, UDS_REQUEST_MAX - (size_t)s->have);
         memcpy(&s->request[s->have], &data[n], fits);
         s->have += (uint8_t)fits;
         return len;
     }
-    if (n == 0 || check_block(s, s->head[1], s->len) != UDS_OK || is_repeated(s, s->head[1]))
+    if (n == 0 || check_block(s, s->request[1], s->len) != UDS_OK || is_repeated(s, s->request[1]))
         return len;
     s->flags |= PASSING;
     return n;
@@ -462,22 +459,21 @@ uds_server_events_t uds_server_end(uds_server_t *s, usec_t now)
     if (s->phase == IDLE && !(s->flags & REFUSED)) {
         s->clock = (uint32_t)now;
         s->mode = 0;
-        return received(s);
+        return request(s, s->request, s->len);
     }
     if (s->phase == IDLE) s->clock = (uint32_t)now;
-    if (s->head[0] & UDS_POSITIVE || is_only_present(s->head, s->len)) return UDS_SERVER_NONE;
+    if (s->request[0] & UDS_POSITIVE || is_only_present(s->request, s->len)) return UDS_SERVER_NONE;
     if (s->phase == LEAVING && !(s->flags & REFUSED)) {
         s->mode = 0;
         hold(s);
     } else {
-        s->busy_sid = s->head[0] | UDS_POSITIVE;
+        s->busy_sid = s->request[0] | UDS_POSITIVE;
     }
     return UDS_SERVER_NONE;
 }
 
 void uds_server_break(uds_server_t *s, usec_t now)
 {
-    s->now = now;
     if (!(s->flags & RECEIVING)) return;
     s->flags &= ~(unsigned)RECEIVING;
     if (s->phase == IDLE) s->clock = (uint32_t)now;
@@ -495,12 +491,11 @@ uds_server_events_t uds_server_functional(uds_server_t *s, const uint8_t *data, 
     }
     if (s->phase == CALL || s->phase == READY) return UDS_SERVER_NONE;
     if (s->flags & RECEIVING && uses_buffer &&
-        (s->phase == LEAVING || s->head[0] != UDS_TRANSFER_DATA))
+        (s->phase == LEAVING || s->request[0] != UDS_TRANSFER_DATA))
         return UDS_SERVER_NONE;
     s->mode = FUNCTIONAL;
     if (s->phase == LEAVING) {
         memcpy(s->request, data, len);
-        s->head[0] = data[0];
         s->len = len;
         hold(s);
         return UDS_SERVER_NONE;
@@ -554,7 +549,7 @@ uds_server_events_t uds_server_answer(uds_server_t *s, uds_nrc_t nrc, usec_t now
     case UDS_CALL_SESSION:
         if (!ok) break;
         events = enter_session(s, (uint8_t)s->call.id);
-        put_be16(s, p2_ms(s));
+        put_be16(s, announced_p2_ms(s));
         put_be16(s, p2_star_ms(s) / 10);
         break;
     case UDS_CALL_RESET:
@@ -646,7 +641,7 @@ uds_server_events_t uds_server_sent(uds_server_t *s, usec_t now)
     if (!(s->flags & HELD)) return events;
     s->flags &= ~(unsigned)HELD;
     s->clock = ended;
-    return received(s);
+    return request(s, s->request, s->len);
 }
 
 bool uds_server_can_wait(uds_server_t *s, usec_t until, usec_t now)
@@ -697,7 +692,6 @@ void uds_server_init(uds_server_t *s, const uds_server_cfg_t *cfg, usec_t now)
     ASSERT(cfg->seed_len <= UDS_SEED_MAX);
     memset(s, 0, sizeof *s);
     s->cfg = cfg;
-    s->now = now;
     s->session = UDS_DEFAULT_SESSION;
     s->delay_until = now + cfg->delay_ms * USEC_MS;
 }

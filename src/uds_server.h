@@ -83,8 +83,11 @@ typedef struct {
     uint32_t p2_star_ms; // P2*server_max, a multiple of 10; 0: 5000
     uint32_t s3_ms;      // S3server; 0: 5000
     /// Added to P2server_max that is announced for the programming session: how long flash may keep
-    /// the device from answering.
+    /// the device from noticing that a request is complete. The 0x78 comes no later for it.
     uint32_t p2_extra_ms;
+    /// Bytes that RequestDownload may address, from 0 on: what lies outside is refused (0x31), also while
+    /// locked. 0: only the device knows.
+    uint32_t memory_size;
     uint32_t block_max; // maxNumberOfBlockLength: bytes of a whole TransferData request, 3..65535
 } uds_server_cfg_t;
 
@@ -136,7 +139,6 @@ typedef struct {
     uint32_t phase, flags;
     uint8_t busy_sid;      // a 0x21 for this service (+ UDS_POSITIVE) is to be sent; 0: none
     uint8_t have;          // bytes stored of the request that comes in
-    uint8_t head[2];       // its first bytes, also if it is not stored
     uint8_t at, read_len;  // ReadDataByIdentifier: next DID, end of the request
     uint16_t mark;         // its response without the DID being read
     uint16_t response_len; // UDS_RESPONSE_MAX + 1: it became too long
@@ -171,9 +173,9 @@ uds_server_events_t uds_server_end(uds_server_t *s, usec_t now);
 /// It will not be completed.
 void uds_server_break(uds_server_t *s, usec_t now);
 
-/// A request to all nodes: always complete, at most 62 bytes. Answered only where a functional
-/// request may be; ignored while another one is being answered, but for TesterPresent, which only refreshes
-/// S3 then.
+/// A request to all nodes: always complete, 1..62 bytes. Answered only where a functional request may
+/// be. Ignored while another one is being answered (held, as above, while the response leaves), and if
+/// it is a ReadDataByIdentifier in the middle of a physical request other than TransferData.
 uds_server_events_t uds_server_functional(uds_server_t *s, const uint8_t *data, uint32_t len,
                                           usec_t now);
 
@@ -190,8 +192,9 @@ void uds_server_taken(uds_server_t *s, usec_t now); // the transport took it
 /// It has left, or never will. May begin a request that was held: UDS_SERVER_CALL.
 uds_server_events_t uds_server_sent(uds_server_t *s, usec_t now);
 
-/// True: the device may do nothing else until `until`, less than 0.8 x P2*server from now. False: an answer is due before that, and a response
-/// 0x78 may be waiting in uds_server_output(): send it, and ask again.
+/// True: the device may do nothing else until `until`, less than 0.8 x P2*server from now. False: an
+/// answer is due before that, and a response 0x78 may be waiting in uds_server_output(), or will be at
+/// uds_server_deadline(): send it, and ask again.
 bool uds_server_can_wait(uds_server_t *s, usec_t until, usec_t now);
 
 /// The download is over for a reason that lies elsewhere.

@@ -33,14 +33,14 @@ static void check_line(void *ctx, const trace_line_t *line)
     (*lines)++;
 }
 
-static void check_log(const uint8_t *p, size_t len)
+static void check_log(uint8_t *p, size_t len)
 {
     bus_log_read_t log;
     can_frame_t frame;
     usec_t at = 0;
     unsigned lines = 0, frames = 0;
     char text[80];
-    FILE *file = fmemopen((void *)(uintptr_t)p, len, "r");
+    FILE *file = fmemopen(p, len, "r");
     trace_t *t = trace_new(check_line, &lines);
     must(file && t, "no memory");
     if (bus_log_read_file(&log, file, "log")) {
@@ -64,9 +64,12 @@ static void check_log(const uint8_t *p, size_t len)
     trace_free(t);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     if (len == 0) return 0;
+    uint8_t *p = malloc(len); // fmemopen() wants to be able to write
+    must(p != NULL, "no memory");
+    memcpy(p, data, len);
     check_log(p, len);
     const size_t cap = 1 + (p[0] * 2U);
     char *text = malloc(cap);
@@ -76,5 +79,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
     (void)uds_text_data((uint16_t)(0xFD00 + p[0]), p + 1, len - 1, text, cap);
     check_text(text);
     free(text);
+    free(p);
     return 0;
 }

@@ -13,6 +13,7 @@
 //
 // Not as the kernel does it: no socket for all interfaces at once; who sends faster than the bus takes frames waits
 // instead of getting ENOBUFS; SIOCGSTAMP tells the time of asking; no error frames.
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's names are not ours to use.
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/can.h>
@@ -62,7 +63,7 @@ static unsigned bus_count;
 
 /// The C library's function behind the one of this file.
 #define REAL(name)                                                                                 \
-    static __typeof__(&name) real_##name;                                                          \
+    static __typeof__(&(name)) real_##name;                                                        \
     if (!real_##name) *(void **)&real_##name = dlsym(RTLD_NEXT, #name)
 
 static int failed(int error)
@@ -123,7 +124,7 @@ char *if_indextoname(unsigned index, char name[IF_NAMESIZE])
 {
     REAL(if_indextoname);
     const char *ours = name_of((int)index);
-    return ours ? strcpy(name, ours) : real_if_indextoname(index, name);
+    return ours ? memcpy(name, ours, IF_NAMESIZE) : real_if_indextoname(index, name);
 }
 
 // --- What a socket hears: its options as a program for the kernel's packet filter ---
@@ -402,9 +403,9 @@ ssize_t recvfrom(int fd, void *to, size_t cap, int flags, __SOCKADDR_ARG address
     if (!find(fd)) return real_recvfrom(fd, to, cap, flags, address, len);
     struct iovec part = { .iov_base = to, .iov_len = cap };
     struct msghdr m = { .msg_name = address.__sockaddr__, .msg_iov = &part, .msg_iovlen = 1 };
-    if (address.__sockaddr__) m.msg_namelen = *len;
+    if (len) m.msg_namelen = *len;
     const ssize_t got = recvmsg(fd, &m, flags);
-    if (got >= 0 && address.__sockaddr__) *len = m.msg_namelen;
+    if (got >= 0 && len) *len = m.msg_namelen;
     return got;
 }
 
@@ -458,3 +459,4 @@ ssize_t write(int fd, const void *frame, size_t len)
     REAL(write);
     return find(fd) ? send(fd, frame, len, 0) : real_write(fd, frame, len);
 }
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)

@@ -19,10 +19,13 @@ static char frames[8000];
 /// All frames as "time id flags:data ", flags: x 29 bits, F CAN FD, B second bit rate, E error passive.
 static const char *read_bytes(const void *bytes, size_t len)
 {
+    static uint8_t input[4000]; // fmemopen() wants to be able to write
+    assert_true(len <= sizeof input);
+    memcpy(input, bytes, len);
     can_frame_t f;
     usec_t at;
     size_t used = 0;
-    FILE *file = len ? fmemopen((void *)(uintptr_t)bytes, len, "r") : fopen("/dev/null", "r");
+    FILE *file = len ? fmemopen(input, len, "r") : fopen("/dev/null", "r");
     assert_non_null(file);
     frames[0] = '\0';
     if (bus_log_read_file(&reader, file, "a.log")) {

@@ -541,6 +541,9 @@ static void only_who_has_the_secret_can_update(void **state)
     world_boot(&w);
     expect("1002", "5002..");
     request_download(0, image_len, "7F3433");
+    request_download(0, WORLD_SLOT + 1, "7F3431"); // 31 goes before 33
+    request_download(WORLD_SLOT, 1, "7F3431");
+    request_download(0xFFFFFFFF, 2, "7F3431");
     static const char *const locked[] = { "3101FF00", "3101FF01", "31010202", "3101F000",
                                           "3101F001", "3101F002", "3101F003" };
     for (size_t i = 0; i < sizeof locked / sizeof locked[0]; i++)
@@ -548,6 +551,9 @@ static void only_who_has_the_secret_can_update(void **state)
     expect("2EF199202611", "7F2E33");
     expect("31010203", "7101020300");
     expect("2701", "7F2737"); // the device has just started
+    expect("1001", "5001..");
+    assert_false(world_send(&w, new_image, 4095)); // the other protocols are no way around it
+    assert_int_equal(w.sender.tx.why, ISOTP_BUFFER_OVFLW);
     world_run(&w, 10000 * USEC_MS);
     expect("1002", "5002..");
     expect("2701", "670101010101010101010101010101010101");
@@ -702,6 +708,40 @@ static void a_block_that_breaks_off_is_forgotten_and_can_be_sent_again(void **st
     expect_new();
 }
 
+static void single_frame(const uint8_t *bytes, uint8_t len)
+{
+    can_frame_t f = { .id = 0x7E0, .len = (uint8_t)(len + 1), .data = { len } };
+    memcpy(&f.data[1], bytes, len);
+    w.events |= receiver_input(&w.receiver, &f, w.now);
+}
+
+// The driver has the response and has not confirmed it yet; a fast tester has it already.
+static void a_block_may_come_before_the_response_is_confirmed(void **state)
+{
+    (void)state;
+    expect("1002", "5002..");
+    request_download(0, image_len, "74200FFF");
+    uint8_t block[2][7] = { { UDS_TRANSFER_DATA, 1 }, { UDS_TRANSFER_DATA, 2 } };
+    memcpy(&block[0][2], new_image, 5);
+    memcpy(&block[1][2], &new_image[5], 5);
+    single_frame(block[0], 7);
+    assert_non_null(receiver_output(&w.receiver, w.now));
+    receiver_taken(&w.receiver, w.now);
+    single_frame(block[1], 7);
+    w.events |= receiver_sent(&w.receiver, w.now);
+    const can_frame_t *out = receiver_output(&w.receiver, w.now);
+    assert_non_null(out);
+    assert_memory_equal(out->data, "\x02\x76\x02", 3);
+    assert_int_equal(w.receiver.ring.ready, 10);
+    world_run(&w, 10 * USEC_MS);
+    uint8_t counter = 2;
+    for (uint32_t at = 10; at < image_len; at += 4093)
+        assert_int_equal(
+            send_block(++counter, &new_image[at], (uint32_t)smaller(4093, image_len - at)), 0x76);
+    finish_update();
+    expect_new();
+}
+
 static void a_request_while_another_is_answered_is_told_to_come_again(void **state)
 {
     (void)state;
@@ -750,6 +790,7 @@ int main(void)
         FRESH(a_restart_without_response_happens_at_once),
         FRESH(long_requests_are_refused_and_strange_ones_ignored),
         FRESH(a_block_that_breaks_off_is_forgotten_and_can_be_sent_again),
+        FRESH(a_block_may_come_before_the_response_is_confirmed),
         FRESH(a_request_while_another_is_answered_is_told_to_come_again),
     };
     return cmocka_run_group_tests(tests, load, unload);

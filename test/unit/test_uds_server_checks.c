@@ -191,6 +191,10 @@ static void security_access_13_12_37_24_35_36(void **state)
          { EXT, "27 02 AA*70", "7F 27 24" }, { EXT "27 01;", "27 02", "7F 27 13" },
          { EXT "27 01;", "27 02 AA*63", "7F 27 13" }, { EXT "27 01;", "27 02 AA*16", "67 02" },
          { EXT "27 81;", "27 02 AA*16", "67 02" }, { EXT "27 01;", "27 82 AA*16", "" });
+    uds_transcript(&uds_test_cfg,
+                   "0 > 10 03\n0 ! SESSION? 3\n0 ! SESSION 3\n0 < 50 03 00 32 01 F4\n"
+                   "1 > 27 81\n1 ! SEED 1\n"
+                   "2 > 27 02 BB*62\n2 ! KEY 1 BB*62\n2 < 7F 27 35\n");
     // a key that has no length is not a try: the seed is still good
     uds_ask_begin(&uds_test_cfg);
     uds_ask(EXT "27 01");
@@ -274,6 +278,19 @@ static void write_data_by_identifier_13_31_13_33(void **state)
          { PROG, "2E F1 5A 00", "7F 2E 33" });
 }
 
+static void what_is_written_reaches_the_device(void **state)
+{
+    (void)state;
+    static const uds_server_cfg_t open = UDS_CFG(1, .open = true);
+    uds_transcript(&open,
+                   "0 > 10 02\n0 ! SESSION? 2\n0 ! SESSION 2\n0 < 50 02 00 32 01 F4\n"
+                   "1 > 2E F1 84 01 02 03 04 05 06 07 08 09\n"
+                   "1 ! WRITE F184 01 02 03 04 05 06 07 08 09\n1 < 6E F1 84\n"
+                   "2 > 2E F1 5A AA*61\n2 ! WRITE F15A AA*61\n2 < 6E F1 5A\n"
+                   "3 > 2E F1 5A BB\n3 ! WRITE F15A BB\n3 < 6E F1 5A\n"
+                   "4 > 31 01 FF 00 01 02 03\n4 ! ROUTINE FF00 1 01 02 03\n4 < 71 01 FF 00 00\n");
+}
+
 static void routine_control_13_31_33_12_13(void **state)
 {
     (void)state;
@@ -314,6 +331,25 @@ static void request_download_13_31_33(void **state)
          { PROG, "34 00 44 00*8", "7F 34 31" }, { PROG, "34 00 14 00*5", "7F 34 31" });
     ROWS({ PROG, "34 00 44 00*7 01", "7F 34 33" }, { OPEN, "34 00 44 00*7 01", "74 20 01 02" },
          { OPEN, "34 00 44 00*8", "7F 34 31" }, { OPEN, "34 FF 44 00*7 01", "7F 34 31" });
+}
+
+static void memory_ends_where_it_is_said_to_end(void **state)
+{
+    (void)state;
+    static const uds_server_cfg_t small = UDS_CFG(1, .memory_size = 0x1000);
+    static const row_t table[] = { { PROG, "34 00 22 00 00 10 00", "7F 34 33" },
+                                   { PROG, "34 00 22 00 00 10 01", "7F 34 31" },
+                                   { OPEN, "34 00 22 00 00 10 01", "7F 34 31" },
+                                   { OPEN, "34 00 22 00 00 10 00", "74 20 01 02" },
+                                   { OPEN, "34 00 22 0F FF 00 01", "74 20 01 02" },
+                                   { OPEN, "34 00 22 0F FF 00 02", "7F 34 31" },
+                                   { OPEN, "34 00 22 10 00 00 01", "7F 34 31" },
+                                   { OPEN, "34 00 22 10 01 00 01", "7F 34 31" },
+                                   { OPEN, "34 00 44 FF*4 00 00 00 02", "7F 34 31" },
+                                   { OPEN, "34 00 44 00 00 00 02 FF*4", "7F 34 31" },
+                                   { PROG, "34 10 22 00 00 10 00", "7F 34 31" },
+                                   { PROG, "34 00 22 00 00 10", "7F 34 13" } };
+    rows(&small, table, sizeof table / sizeof table[0]);
 }
 
 static void a_request_download_tells_address_and_size_however_long_they_are(void **state)
@@ -434,8 +470,10 @@ int main(void)
         cmocka_unit_test(a_seed_of_zeros_is_never_given_while_locked),
         cmocka_unit_test(without_security_access_there_is_none_and_nothing_is_locked),
         cmocka_unit_test(write_data_by_identifier_13_31_13_33),
+        cmocka_unit_test(what_is_written_reaches_the_device),
         cmocka_unit_test(routine_control_13_31_33_12_13),
         cmocka_unit_test(request_download_13_31_33),
+        cmocka_unit_test(memory_ends_where_it_is_said_to_end),
         cmocka_unit_test(a_request_download_tells_address_and_size_however_long_they_are),
         cmocka_unit_test(transfer_data_13_24_73_31_71),
         cmocka_unit_test(transfer_exit_13_24),

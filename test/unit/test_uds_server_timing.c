@@ -1,4 +1,4 @@
-// test_uds_server_timing.c - P2, P2*, S3, the delay after wrong keys, and what comes while another request is answered.
+// test_uds_server_timing.c - P2, P2*, S3, the delay after wrong keys, and what ends with a session.
 // SPDX-License-Identifier: Apache-2.0
 #include "uds_transcript.h"
 
@@ -82,8 +82,8 @@ static void the_limits_are_what_is_configured_and_what_is_told(void **state)
                    "2000 > 10 02\n2000 ! SESSION? 2\n2000 ! SESSION 2\n"
                    "2000 < 50 02 01 F4 00 C8\n"
                    "2000 * defer\n2000 > 31 01 02 03\n2000 ! ROUTINE 0203 1\n"
-                   "2400 < 7F 31 78\n"
-                   "4000 < 7F 31 78\n"
+                   "2080 < 7F 31 78\n"
+                   "3680 < 7F 31 78\n"
                    "4001 * answer\n"
                    "4001 < 71 01 02 03 00\n"
                    "7001 ! SESSION 1\n"
@@ -268,6 +268,45 @@ static void the_device_may_not_wait_while_a_response_is_due(void **state)
                    "3  * answer\n3 < 62 F1 90 56 49 4E\n");
 }
 
+static void a_device_that_had_to_wait_is_not_remembered(void **state)
+{
+    (void)state;
+    uds_transcript(cfg,
+                   "0  * driver off\n"
+                   "0  > 22 F1 86\n"
+                   "0  * wait 41\n0 ! may not wait\n"
+                   "1  * driver on\n1 < 62 F1 86 01\n"
+                   "2  * defer\n2 > 22 F1 90\n2 ! READ F190\n"
+                   "42 < 7F 22 78\n"
+                   "43 * answer\n43 < 62 F1 90 56 49 4E\n");
+}
+
+static void the_0x78_that_a_wait_needs_is_there_at_once(void **state)
+{
+    (void)state;
+    uds_server_t s;
+    uint32_t len;
+    usec_t now = 40 * USEC_MS;
+    uds_server_init(&s, cfg, 0);
+    uds_server_begin(&s, 3, 0);
+    uds_server_data(&s, (const uint8_t *)"\x22\xF1\x90", 3);
+    assert_int_equal(uds_server_end(&s, 0), UDS_SERVER_CALL);
+    uds_server_tick(&s, now);
+    assert_non_null(uds_server_output(&s, &len));
+    uds_server_taken(&s, now);
+    uds_server_sent(&s, now);
+    now += 1499 * USEC_MS;
+    assert_false(uds_server_can_wait(&s, now + 3000 * USEC_MS, now));
+    assert_null(uds_server_output(&s, &len)); // too early
+    assert_int_equal(uds_server_deadline(&s), 1540 * USEC_MS);
+    now += USEC_MS;
+    assert_false(uds_server_can_wait(&s, now + 3000 * USEC_MS, now));
+    assert_non_null(uds_server_output(&s, &len));
+    uds_server_taken(&s, now);
+    uds_server_sent(&s, now);
+    assert_true(uds_server_can_wait(&s, now + 3000 * USEC_MS, now));
+}
+
 // --- S3 ---
 
 static void a_session_runs_out_after_s3(void **state)
@@ -319,6 +358,26 @@ static void s3_stands_while_a_request_comes_in_and_while_its_response_leaves(voi
                    "4999  * begin 300\n"
                    "15000 * break\n"
                    "20000 ! SESSION 1\n");
+    // answered without a response: from then on
+    uds_transcript(cfg, EXTENDED
+                   "10 * defer\n10 > 31 81 02 03\n10 ! ROUTINE 0203 1\n"
+                   "40 * answer\n"
+                   "5040 ! SESSION 1\n");
+    // one that was refused before it was complete, but needs no answer
+    uds_transcript(cfg, EXTENDED
+                   "10 * defer\n10 > 22 F1 90\n10 ! READ F190\n"
+                   "11 * begin 2\n11 * data 3E 80\n"
+                   "12 * answer\n12 < 62 F1 90 56 49 4E\n"
+                   "20 * end\n"
+                   "5020 ! SESSION 1\n");
+    // a 0x21 that leaves late
+    uds_transcript(cfg, EXTENDED
+                   "10 * defer\n10 > 22 F1 90\n10 ! READ F190\n"
+                   "11 * begin 2\n11 * data 10 03\n"
+                   "12 * answer\n12 < 62 F1 90 56 49 4E\n"
+                   "13 * confirm 10\n"
+                   "20 * end\n20 < 7F 10 21\n"
+                   "5030 ! SESSION 1\n");
     // a break of what never began says nothing
     uds_transcript(cfg, EXTENDED "4999 * break\n5000 ! SESSION 1\n");
 }
@@ -420,6 +479,15 @@ static void the_third_wrong_key_starts_the_delay(void **state)
                                    "6003 < 7F 27 35\n" WRONG("6004") "6004 < 7F 27 35\n"
                                    "6005 > 27 01\n6005 ! SEED 1\n6005 < " SEED
                                    "6005 > 27 02 AA*16\n6005 ! KEY 1 AA*16\n6005 < 67 02\n");
+    // and from the verdict on, however long that took
+    static const uds_server_cfg_t one = UDS_CFG(1, .attempts = 1, .delay_ms = 3000);
+    uds_transcript(&one,
+                   "3000 > 10 03\n3000 ! SESSION? 3\n3000 ! SESSION 3\n3000 < 50 03 00 32 01 F4\n"
+                   "3000 > 27 01\n3000 ! SEED 1\n3000 < " SEED
+                   "3001 * defer\n3001 > 27 02 BB\n3001 ! KEY 1 BB\n"
+                   "3030 * answer\n3030 < 7F 27 36\n"
+                   "6029.999 > 27 01\n6029.999 < 7F 27 37\n"
+                   "6030 > 27 01\n6030 ! SEED 1\n6030 < " SEED);
 }
 
 static void a_right_key_ends_the_count_and_other_refusals_do_not_count(void **state)
@@ -476,205 +544,6 @@ static void what_was_coming_in_when_a_reset_was_granted_is_forgotten(void **stat
                    "10 ! RESET\n");
 }
 
-// --- Two at once ---
-
-static void a_request_while_another_one_is_answered_gets_0x21(void **state)
-{
-    (void)state;
-    uds_transcript(cfg, EXTENDED
-                   "0  * defer\n0 > 31 01 03 01 AB CD\n0 ! ROUTINE 0301 1 AB CD\n"
-                   "10 > 22 F1 90\n10 < 7F 22 21\n"
-                   "11 > 31 01 02 03\n11 < 7F 31 21\n"
-                   "12 > 19\n12 < 7F 19 21\n"
-                   "12.5 > 00\n12.5 < 7F 00 21\n"
-                   "13 > 3E 00\n13 < 7F 3E 21\n"
-                   "14 > 3E 80\n"    // only refreshes S3
-                   "15 > 62 F1 90\n" // no request
-                   "16 > 36 01 00*50\n16 < 7F 36 21\n"
-                   "17 F 3E 80\n"
-                   "18 F 3E 00\n"
-                   "19 F 10 01\n"
-                   "20 F 22 F1 90\n"
-                   "40 < 7F 31 78\n"
-                   "50 > 2E 01 00 00*30\n50 < 7F 2E 21\n"
-                   "60 * answer\n60 < 71 01 03 01 00\n");
-}
-
-static void a_0x21_waits_for_what_leaves_and_goes_before_the_answer(void **state)
-{
-    (void)state;
-    uds_transcript(cfg,
-                   "0  * confirm 10\n"
-                   "0  * defer\n0 > 22 F1 90\n0 ! READ F190\n"
-                   "40 < 7F 22 78\n"
-                   "42 > 10 01\n"
-                   "44 * answer\n"
-                   "50 < 7F 10 21\n"
-                   "60 < 62 F1 90 56 49 4E\n");
-    // at the same time: the 0x78 first, it has a limit
-    uds_transcript(cfg,
-                   "0  * driver off\n"
-                   "0  * defer\n0 > 22 F1 90\n0 ! READ F190\n"
-                   "20 > 10 01\n"
-                   "45 * driver on\n45 < 7F 22 78\n45 < 7F 10 21\n"
-                   "46 * answer\n46 < 62 F1 90 56 49 4E\n");
-}
-
-static void a_response_that_waits_for_the_transport_is_one_being_answered(void **state)
-{
-    (void)state;
-    uds_transcript(cfg,
-                   "0 * driver off\n"
-                   "0 > 22 F1 86\n"
-                   "1 > 10 03\n"
-                   "2 F 10 03\n"
-                   "3 * driver on\n3 < 7F 10 21\n3 < 62 F1 86 01\n");
-}
-
-static void what_began_to_come_in_too_early_gets_0x21_also_when_it_ends_later(void **state)
-{
-    (void)state;
-    uds_transcript(cfg, EXTENDED
-                   "0  * defer\n0 > 22 F1 90\n0 ! READ F190\n"
-                   "1  * begin 4\n1 * data 31\n"
-                   "2  * answer\n2 < 62 F1 90 56 49 4E\n"
-                   "3  * data 01 02 03\n"
-                   "4  * end\n4 < 7F 31 21\n"
-                   "5004 ! SESSION 1\n");
-    uds_transcript(cfg, EXTENDED
-                   "0  * defer\n0 > 22 F1 90\n0 ! READ F190\n"
-                   "1  * begin 4\n1 * data 31 01\n"
-                   "2  * answer\n2 < 62 F1 90 56 49 4E\n"
-                   "3  * break\n"
-                   "5003 ! SESSION 1\n");
-    uds_transcript(cfg,
-                   "0  * confirm 10\n"
-                   "0  * defer\n0 > 22 F1 90\n0 ! READ F190\n"
-                   "1  * begin 2\n1 * data 10 03\n"
-                   "2  * answer\n2 < 62 F1 90 56 49 4E\n"
-                   "3  * end\n"
-                   "12 < 7F 10 21\n"
-                   "30 * defer\n30 > 22 F1 90\n30 ! READ F190\n"
-                   "31 * begin 2\n31 * data 10 03\n32 * break\n"
-                   "33 * answer\n33 < 62 F1 90 56 49 4E\n");
-}
-
-static void a_request_may_overtake_the_confirmation_of_the_response_before(void **state)
-{
-    (void)state;
-    uds_transcript(cfg,
-                   "0  * confirm 10\n"
-                   "0  > 10 03\n0 ! SESSION? 3\n0 ! SESSION 3\n0 < 50 03 00 32 01 F4\n"
-                   "5  > 31 01 02 03\n"
-                   "10 ! ROUTINE 0203 1\n10 < 71 01 02 03 00\n"
-                   "12 F 22 F1 86 F1 90\n"
-                   "20 ! READ F190\n20 < 62 F1 86 03 F1 90 56 49 4E\n"
-                   "22 > 3E 80\n" // needs no turn
-                   "22 F 3E 80\n"
-                   "22 > 62 00\n"
-                   "24 > 27 81\n"
-                   "30 ! SEED 1\n"
-                   "32 > 27 02 AA*16\n32 ! KEY 1 AA*16\n32 < 67 02\n"
-                   "33 F 85 82\n"
-                   "42 * state\n42 ! state 3 U 0 D\n"
-                   "43 F 27 01\n");
-}
-
-static void p2_of_a_request_that_was_held_runs_from_its_end(void **state)
-{
-    (void)state;
-    uds_transcript(cfg,
-                   "0  * confirm 30\n"
-                   "0  > 22 F1 86\n0 < 62 F1 86 01\n"
-                   "5  * defer\n"
-                   "5  > 22 F1 90\n"
-                   "30 ! READ F190\n"
-                   "45 < 7F 22 78\n"
-                   "50 * answer\n75 < 62 F1 90 56 49 4E\n");
-    uds_transcript(cfg,
-                   "0  * confirm 60\n"
-                   "0  > 22 F1 86\n0 < 62 F1 86 01\n"
-                   "5  * defer\n"
-                   "5  > 22 F1 90\n"
-                   "60 ! READ F190\n"
-                   "60 < 7F 22 78\n" // at once
-                   "65 * answer\n120 < 62 F1 90 56 49 4E\n");
-}
-
-static void only_one_request_is_held(void **state)
-{
-    (void)state;
-    uds_transcript(cfg,
-                   "0  * confirm 10\n"
-                   "0  > 22 F1 86\n0 < 62 F1 86 01\n"
-                   "1  > 10 03\n"
-                   "2  > 22 F1 90\n"
-                   "3  F 10 03\n"
-                   "10 ! READ F190\n"
-                   "10 < 7F 10 21\n20 < 62 F1 90 56 49 4E\n");
-    // one of all nodes that is held gives way, and nobody is told
-    uds_transcript(cfg,
-                   "0  * confirm 10\n"
-                   "0  > 22 F1 86\n0 < 62 F1 86 01\n"
-                   "1  F 10 03\n"
-                   "2  > 22 F1 90\n"
-                   "10 ! READ F190\n"
-                   "10 < 62 F1 90 56 49 4E\n");
-    // held while another one is coming in: it has no place
-    uds_transcript(cfg,
-                   "0  * confirm 10\n"
-                   "0  > 22 F1 86\n0 < 62 F1 86 01\n"
-                   "1  * begin 5\n1 * data 22 F1 90\n"
-                   "2  F 10 03\n"
-                   "3  * data F1 86\n3 * end\n"
-                   "10 ! READ F190\n"
-                   "10 < 62 F1 90 56 49 4E F1 86 01\n");
-}
-
-static void a_request_to_all_may_come_in_the_middle_of_one_to_us(void **state)
-{
-    (void)state;
-    uds_transcript(cfg,
-                   "0 * begin 5\n0 * data 22 F1 90\n"
-                   "1 F 10 03\n1 ! SESSION? 3\n1 ! SESSION 3\n1 < 50 03 00 32 01 F4\n"
-                   "2 F 3E 80\n"
-                   "3 F 22 F1 8C\n" // would need the same memory: as if it had come a moment later
-                   "9000 * data F1 86\n9000 * end\n9000 ! READ F190\n"
-                   "9000 < 62 F1 90 56 49 4E F1 86 03\n");
-    uds_transcript(cfg,
-                   "0 * defer\n0 * begin 3\n0 * data 22 F1\n"
-                   "1 F 10 03\n1 ! SESSION? 3\n"
-                   "2 * data 90\n2 * end\n2 < 7F 22 21\n"
-                   "3 * answer\n3 ! SESSION 3\n3 < 50 03 00 32 01 F4\n");
-}
-
-static void a_download_ends_with_a_session_that_changes_while_a_block_comes_in(void **state)
-{
-    (void)state;
-    uds_transcript(cfg, PROGRAMMING UNLOCK DOWNLOAD
-                   "0 * begin 4\n0 * data 36 01 11\n"
-                   "1 F 22 F1 86\n1 < 62 F1 86 02\n"
-                   "2 F 10 83\n2 ! SESSION? 3\n2 ! SESSION 3\n"
-                   "3 * data 12\n3 * end\n3 < 7F 36 7F\n"
-                   "4 > 10 02\n4 ! SESSION? 2\n4 ! SESSION 2\n"
-                   "4 < 50 02 00 32 01 F4\n"
-                   "5 > 36 01 11\n5 < 7F 36 24\n");
-    uds_transcript(cfg, PROGRAMMING UNLOCK DOWNLOAD
-                   "0 * begin 4\n0 * data 36 01 11\n"
-                   "2 F 10 82\n2 ! SESSION? 2\n2 ! SESSION 2\n"
-                   "3 * data 12\n3 * end\n3 < 7F 36 24\n");
-}
-
-static void a_confirmation_of_nothing_does_nothing(void **state)
-{
-    (void)state;
-    uds_transcript(cfg,
-                   "0 * stray\n"
-                   "0 * defer\n0 > 22 F1 90\n0 ! READ F190\n1 * stray\n"
-                   "2 * answer\n2 < 62 F1 90 56 49 4E\n3 * stray\n"
-                   "4 * driver off\n4 > 22 F1 86\n5 * stray\n6 * driver on\n6 < 62 F1 86 01\n");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -693,6 +562,8 @@ int main(void)
         cmocka_unit_test(a_0x78_brought_forward_keeps_0_3_p2_star_from_the_last),
         cmocka_unit_test(the_gap_is_counted_from_when_a_0x78_has_left),
         cmocka_unit_test(the_device_may_not_wait_while_a_response_is_due),
+        cmocka_unit_test(a_device_that_had_to_wait_is_not_remembered),
+        cmocka_unit_test(the_0x78_that_a_wait_needs_is_there_at_once),
         cmocka_unit_test(a_session_runs_out_after_s3),
         cmocka_unit_test(the_default_session_does_not),
         cmocka_unit_test(every_request_starts_s3_again_answered_or_not),
@@ -706,16 +577,6 @@ int main(void)
         cmocka_unit_test(a_right_key_ends_the_count_and_other_refusals_do_not_count),
         cmocka_unit_test(a_reset_comes_when_its_response_has_left),
         cmocka_unit_test(what_was_coming_in_when_a_reset_was_granted_is_forgotten),
-        cmocka_unit_test(a_request_while_another_one_is_answered_gets_0x21),
-        cmocka_unit_test(a_0x21_waits_for_what_leaves_and_goes_before_the_answer),
-        cmocka_unit_test(a_response_that_waits_for_the_transport_is_one_being_answered),
-        cmocka_unit_test(what_began_to_come_in_too_early_gets_0x21_also_when_it_ends_later),
-        cmocka_unit_test(a_request_may_overtake_the_confirmation_of_the_response_before),
-        cmocka_unit_test(p2_of_a_request_that_was_held_runs_from_its_end),
-        cmocka_unit_test(only_one_request_is_held),
-        cmocka_unit_test(a_request_to_all_may_come_in_the_middle_of_one_to_us),
-        cmocka_unit_test(a_download_ends_with_a_session_that_changes_while_a_block_comes_in),
-        cmocka_unit_test(a_confirmation_of_nothing_does_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,6 +97,9 @@ static void only_bytes_of_a_block_that_will_be_accepted_are_passed_on(void **sta
     s = uds_asked;
     assert_int_equal(uds_server_data(&s, (const uint8_t *)"\x36\1\1\1\1", 5), 5);
     assert_int_equal(uds_server_end(&s, 0), UDS_SERVER_NONE);
+    uds_ask("36 01 00");
+    s = uds_asked;
+    assert_int_equal(uds_server_data(&s, (const uint8_t *)"\x36\2\1\1\1", 5), 5);
 }
 
 static void a_block_that_breaks_may_come_again(void **state)
@@ -234,6 +237,23 @@ static void a_block_may_overtake_the_confirmation_of_the_response_before(void **
                    "32 ! BLOCK 2\n32 < 76 03\n");
 }
 
+static void a_request_to_all_may_come_in_the_middle_of_a_block_and_right_after_it(void **state)
+{
+    (void)state;
+    uds_transcript(cfg, DOWNLOAD
+                   "0 * begin 6\n0 * data 36 01 11\n"
+                   "1 F 22 F1 86 F1 90\n1 ! READ F190\n1 < 62 F1 86 02 F1 90 56 49 4E\n"
+                   "2 F 85 82\n"
+                   "3 * confirm 10\n"
+                   "3 * data 12 13 14\n3 * end\n3 ! BLOCK 4\n3 < 76 01\n"
+                   "4 F 22 F1 86\n"
+                   "13 < 62 F1 86 02\n"
+                   "24 * defer\n24 F 22 F1 90 F1 8C\n24 ! READ F190\n"
+                   "25 > 36 02 00*3\n25 < 7F 36 21\n"
+                   "35 * answer\n35 ! READ F18C\n"
+                   "35 < 62 F1 90 56 49 4E F1 8C 01 02 03 04\n");
+}
+
 static void records_of_the_device_s_own_follow(void **state)
 {
     (void)state;
@@ -282,6 +302,7 @@ int main(void)
         cmocka_unit_test(the_device_may_give_up),
         cmocka_unit_test(a_block_that_finds_no_room_waits_with_0x78),
         cmocka_unit_test(a_block_may_overtake_the_confirmation_of_the_response_before),
+        cmocka_unit_test(a_request_to_all_may_come_in_the_middle_of_a_block_and_right_after_it),
         cmocka_unit_test(records_of_the_device_s_own_follow),
         cmocka_unit_test(the_largest_block_is_what_the_server_says),
     };

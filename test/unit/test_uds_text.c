@@ -127,8 +127,8 @@ static void the_suppliers_identifiers_are_read_as_documented(void **state)
         "positive: ReadDataByIdentifier FD02 (running image): slot 0, pending verify, digest DEADBEEF...");
     uint8_t p[3 + 101] = { 0x62, 0xFD, 0x11, 0x02, 0, 0, 0, 7, 0x11, 0x22, 0x33, 0x44 };
     char line[UDS_TEXT_CAP];
-    memcpy(p + 3 + 37, "1.2", 3);
-    memcpy(p + 3 + 69, "golden", 6);
+    memcpy(p + 3 + 37, "1.2", sizeof "1.2");
+    memcpy(p + 3 + 69, "golden", sizeof "golden");
     uds_text_message(p, sizeof p, line, sizeof line);
     assert_string_equal(line,
                         "positive: ReadDataByIdentifier FD11 (slot 1): valid, \"golden\" \"1.2\", "
@@ -160,7 +160,8 @@ static void any_bytes_fit_any_buffer(void **state)
         char line[UDS_TEXT_CAP];
         for (size_t i = 0; i < sizeof p; i++)
             p[i] = (uint8_t)((random = random * 1664525 + 1013904223) >> 24);
-        if (round % 4 == 0) memcpy(p, "\x62\xFD\x00", 3);
+        static const uint8_t slots[] = { 0x62, 0xFD, 0x00 };
+        if (round % 4 == 0) memcpy(p, slots, sizeof slots);
         const size_t len = random % sizeof p;
         const size_t cap = 1 + (random >> 8) % sizeof line;
         uint8_t *exact = malloc(len + 1); // so that a sanitizer sees the end of both

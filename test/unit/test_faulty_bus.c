@@ -1,6 +1,6 @@
-// test_link.c - the faulty bus that other tests rely on: its time, its faults, its order.
+// test_faulty_bus.c - the faulty bus that other tests rely on: its time, its faults, its order.
 // SPDX-License-Identifier: Apache-2.0
-#include "link.h"
+#include "faulty_bus.h"
 
 #include "can_bits.h"
 
@@ -14,7 +14,7 @@ enum { FRAMES = 2000, HEARD_MAX = 2 * FRAMES };
 
 // Sends numbered frames, and remembers the numbers it hears.
 typedef struct {
-    link_t *bus;
+    faulty_bus_t *bus;
     unsigned end;
     can_frame_t frame;
     unsigned sent, wanted, confirmed;
@@ -64,18 +64,18 @@ static unsigned node_tick(node_t *n, usec_t now)
 
 MACHINE_VERBS(node);
 
-static link_t bus;
+static faulty_bus_t bus;
 static node_t node[2];
 
 static int begin(void **state)
 {
     (void)state;
-    link_init(&bus, 7);
+    faulty_bus_init(&bus, 7);
     for (unsigned i = 0; i < 2; i++) {
         node[i] = (node_t){ .bus = &bus, .end = i, .alarm = USEC_NEVER };
         node[i].frame = (can_frame_t){ .id = 0x7E0 + 8 * i, .len = 8 };
         const machine_t m = MACHINE(node, &node[i]);
-        link_connect(&bus, i, &m);
+        faulty_bus_connect(&bus, i, &m);
     }
     return 0;
 }
@@ -83,13 +83,13 @@ static int begin(void **state)
 static int end(void **state)
 {
     (void)state;
-    link_close(&bus);
+    faulty_bus_close(&bus);
     return 0;
 }
 
 static void run_to_the_end(void)
 {
-    while (link_run(&bus, USEC_NEVER))
+    while (faulty_bus_run(&bus, USEC_NEVER))
         continue;
 }
 
@@ -102,10 +102,10 @@ static void frames_arrive_in_order_and_take_their_time(void **state)
         store_le32(node[0].frame.data, i);
         expected += 2 * can_bits(&node[0].frame).nominal;
     }
-    assert_true(link_run(&bus, USEC_NEVER));
+    assert_true(faulty_bus_run(&bus, USEC_NEVER));
     assert_int_equal(bus.events[0], 1);
     assert_true(bus.now == expected);
-    assert_false(link_run(&bus, 1000000));
+    assert_false(faulty_bus_run(&bus, 1000000));
     assert_true(bus.now == 1000000);
     assert_int_equal(node[1].count, 5);
     for (unsigned i = 0; i < 5; i++)
@@ -126,7 +126,7 @@ static void a_busy_end_finds_what_came_meanwhile(void **state)
     (void)state;
     node[0].wanted = 20;
     node[1].work = 10 * USEC_MS;
-    assert_true(link_run(&bus, USEC_NEVER));
+    assert_true(faulty_bus_run(&bus, USEC_NEVER));
     assert_true(bus.now < 6 * USEC_MS); // the sender does not wait for it
     assert_int_equal(node[1].count, 1);
     run_to_the_end();
@@ -140,8 +140,8 @@ static void a_queue_that_is_full_loses_frames(void **state)
     (void)state;
     node[0].wanted = FRAMES;
     node[1].work = 10000 * USEC_MS;
-    assert_true(link_run(&bus, USEC_NEVER));
-    assert_int_equal(bus.overrun, FRAMES - LINK_QUEUE - 1);
+    assert_true(faulty_bus_run(&bus, USEC_NEVER));
+    assert_int_equal(bus.overrun, FRAMES - FAULTY_BUS_QUEUE - 1);
 }
 
 static unsigned disorder(const node_t *n)
@@ -156,7 +156,7 @@ static void faults_are_as_frequent_as_asked_for(void **state)
 {
     (void)state;
     bus.faults[1] =
-        (link_faults_t){ .lost = 20, .doubled = 20, .late = 20, .late_max = 20 * USEC_MS };
+        (faulty_bus_faults_t){ .lost = 20, .doubled = 20, .late = 20, .late_max = 20 * USEC_MS };
     node[0].wanted = FRAMES;
     run_to_the_end();
     assert_in_range(bus.lost, 20, 60);
@@ -170,7 +170,8 @@ static void faults_are_as_frequent_as_asked_for(void **state)
 static void late_frames_may_be_overtaken(void **state)
 {
     (void)state;
-    bus.faults[1] = (link_faults_t){ .late = 20, .late_max = 20 * USEC_MS, .overtaken = true };
+    bus.faults[1] =
+        (faulty_bus_faults_t){ .late = 20, .late_max = 20 * USEC_MS, .overtaken = true };
     node[0].wanted = FRAMES;
     run_to_the_end();
     assert_int_equal(node[1].count, FRAMES);
@@ -181,20 +182,20 @@ static void a_deadline_is_kept_to_the_microsecond(void **state)
 {
     (void)state;
     node[1].alarm = 12345;
-    assert_false(link_run(&bus, 12344));
-    assert_true(link_run(&bus, USEC_NEVER));
+    assert_false(faulty_bus_run(&bus, 12344));
+    assert_true(faulty_bus_run(&bus, USEC_NEVER));
     assert_int_equal(bus.events[1], 1);
     assert_true(bus.now == 12345);
-    assert_false(link_run(&bus, USEC_NEVER)); // at rest for ever
+    assert_false(faulty_bus_run(&bus, USEC_NEVER)); // at rest for ever
 }
 
 static void who_is_gone_hears_nothing_and_says_nothing(void **state)
 {
     (void)state;
     node[0].wanted = node[1].wanted = 10;
-    assert_false(link_run(&bus, 1000));
-    link_connect(&bus, 1, NULL);
-    assert_true(link_run(&bus, USEC_NEVER));
+    assert_false(faulty_bus_run(&bus, 1000));
+    faulty_bus_connect(&bus, 1, NULL);
+    assert_true(faulty_bus_run(&bus, USEC_NEVER));
     assert_int_equal(node[0].confirmed, 10);
     assert_in_range(node[1].count, 3, 4);
     assert_int_equal(node[0].count, 0);
@@ -212,5 +213,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_deadline_is_kept_to_the_microsecond, begin, end),
         cmocka_unit_test_setup_teardown(who_is_gone_hears_nothing_and_says_nothing, begin, end),
     };
-    return cmocka_run_group_tests_name("link", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("faulty bus", tests, NULL, NULL);
 }
