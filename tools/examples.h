@@ -204,6 +204,11 @@ uint32_t key_for(uint8_t level, const uint8_t *seed, uint8_t *to);
 void explain(flasher_why_t why);
 MACHINE_VERBS(flasher);
 
+#elif defined EXAMPLE_flasher_steps
+extern flasher_t f;
+extern flasher_events_t events;
+extern bool refused;
+
 #elif defined EXAMPLE_flasher_text
 #include <stdio.h>
 extern flasher_t f;

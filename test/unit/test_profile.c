@@ -203,6 +203,8 @@ static void what_is_wrong_is_told_with_its_line(void **state)
         expect_bad(rows[i].text, rows[i].error);
 }
 
+static void add(char *text, const char *what) { (void)sprintf(text + strlen(text), "%s", what); }
+
 static void nothing_is_endless(void **state)
 {
     static char text[PROFILE_TEXT_MAX + 2];
@@ -213,18 +215,19 @@ static void nothing_is_endless(void **state)
     expect_bad(text, "too long: at most 65536 characters");
     text[0] = 0;
     for (unsigned i = 0; i <= PROFILE_STEPS_MAX; i++)
-        strcat(text, "step delay 1\n");
+        add(text, "step delay 1\n");
     expect_bad(text, "bad:65: too many steps: at most 64");
-    strcpy(text, "step request 10");
+    text[0] = 0;
+    add(text, "step request 10");
     for (unsigned i = 0; i < 8; i++)
-        strcat(text, " {sha256}");
+        add(text, " {sha256}");
     expect_bad(text, "at most 256 bytes a request");
     text[0] = 0;
     for (unsigned i = 0; i < 20; i++) {
-        strcat(text, "step request 10");
+        add(text, "step request 10");
         for (unsigned k = 0; k < 60; k++)
-            strcat(text, " 02");
-        strcat(text, "\n");
+            add(text, " 02");
+        add(text, "\n");
     }
     expect_bad(text, "1024 altogether");
     assert_false(profile_parse(&p, "bad", "id\0", 3, error, sizeof error));

@@ -185,7 +185,7 @@ static bool lose_some(void *ctx, const can_frame_t *f, bool to_device)
 
 static void lost_frames_cost_repetitions(void **state)
 {
-    unsigned per_mille = 1, done = 0;
+    unsigned per_mille, done = 0;
     (void)state;
     for (unsigned i = 0; i < 12; i++) {
         seed = i;
