@@ -112,7 +112,7 @@ int cmd_flash(int argc, char **argv)
         "ended. An update that was interrupted goes on where it stopped: start it again.\n";
     flash_options_t o = { .bus = BUS_OPTIONS_DEFAULT };
     profile_t profile;
-    const char *protocol = "uds", *profile_name = NULL;
+    const char *protocol = "uds", *wanted_profile = NULL;
     bool show = false;
     uint32_t block_max = 0, block_retry = UINT32_MAX, timeout = 0, len = 0;
     o.bus.host_id.id = o.bus.device_id.id = UINT32_MAX; // not given
@@ -128,7 +128,7 @@ int cmd_flash(int argc, char **argv)
         { OPTION_FLAG, 0, "json", NULL, &o.json, "events as JSON lines on stdout", 0, 0 },
         { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress, only errors", 0, 0 },
         { OPTION_HEADING, 0, "UDS", NULL, NULL, NULL, 0, 0 },
-        { OPTION_TEXT, 0, "profile", "NAME", &profile_name,
+        { OPTION_TEXT, 0, "profile", "NAME", &wanted_profile,
           "the sequence: isotp-ota (default), standard, or a file", 0, 0 },
         { OPTION_FLAG, 0, "show-profile", NULL, &show,
           "print it, to be copied and changed, and do nothing", 0, 0 },
@@ -153,7 +153,7 @@ int cmd_flash(int argc, char **argv)
     if (code >= 0) return code;
     o.uds = strcmp(protocol, "uds") == 0;
     o.protocol = (protocol[0] == 'p') ? SENDER_PLAIN : SENDER_HEADER;
-    o.profile_name = profile_name ? profile_name : "isotp-ota";
+    o.profile_name = wanted_profile ? wanted_profile : "isotp-ota";
     if (second)
         return command_fail(
             EXIT_USAGE, "flash: '%s' is one argument too many; isotp-ota flash --help shows how",
@@ -168,7 +168,7 @@ int cmd_flash(int argc, char **argv)
     if (good && show) code = (fwrite(text, 1, len, stdout) == len) ? EXIT_DONE : EXIT_FAILED;
     free(text);
     if (!good || show) return code;
-    const bool uds_options = profile_name || o.key || o.key_program || o.no_resume || block_max ||
+    const bool uds_options = wanted_profile || o.key || o.key_program || o.no_resume || block_max ||
                              block_retry != UINT32_MAX || timeout;
     if (block_max) profile.block_max = block_max;
     if (block_retry != UINT32_MAX) profile.block_retry = block_retry;

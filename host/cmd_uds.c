@@ -150,6 +150,19 @@ static void json_facts(json_out_t *json, const flasher_t *f)
     json_out_close(json, ']');
 }
 
+static void show_start(const update_t *u)
+{
+    json_out_t json;
+    if (!u->o->json) return;
+    json_begin(&json, "start");
+    json_out_string(&json, "file", u->o->file);
+    json_out_number(&json, "bytes", u->cfg.image.len);
+    json_out_string(&json, "project", u->project);
+    json_out_string(&json, "version", u->cfg.image.version);
+    json_out_string(&json, "profile", u->o->profile_name);
+    json_end(&json);
+}
+
 static void end_line(update_t *u)
 {
     if (u->busy_line) fputs("\r\033[K", stderr);
@@ -386,6 +399,7 @@ static outcome_t run(update_t *u, bus_t *bus)
     bool stopping = false;
     const usec_t start = bus_clock();
     drive_catch_signals();
+    show_start(u);
     progress_begin(&u->progress, u->o->json, u->o->file, u->cfg.image.len, start);
     flasher_init(&u->flasher, &u->cfg, start);
     while (!(events & (FLASHER_DONE | FLASHER_FAILED))) {

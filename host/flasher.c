@@ -11,291 +11,22 @@
 // already. All that repeats is counted: tries of a request, rounds, bytes, seconds.
 #include "flasher.h"
 
+#include "flasher_steps.h"
+
 enum {
-    SPENT_MAX = 3, // times the image's length: then no further round
-    ROUNDS_MAX = 40,
     SEED_PAUSE_MS = 1000,
-    POLL_MS = 60, // how long a device that restarts has for an answer
     POLL_PAUSE_MS = 20,
     CONFIRM_PAUSE_MS = 100,
     RECONNECT_PAUSE_MS = 50,
-    CLOSE_MS = 100,
     RESETS_MAX = 3,
     RESET_PATIENCE_MS =
         1500, // from an unanswered reset to another one, if the device still is as before
     POSITION_LEN = 4 + 4 + 32, // 71 01 F0 00, offset, SHA-256
     RUNNING_LEN = 1 + 1 + FLASHER_DIGEST_LEN,
-    BLOCK_HEAD = 2,
     BUSY_REPEATS = 50,
 };
 
 static uint16_t load_be16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-
-const profile_step_t *flasher_step(const flasher_t *f) { return &f->cfg->profile->step[f->step]; }
-
-// --- Ends ---
-
-static flasher_events_t over(flasher_t *f)
-{
-    f->state = FLASHER_OVER;
-    f->wake = USEC_NEVER;
-    return (f->why == FLASHER_OK) ? FLASHER_DONE : FLASHER_FAILED;
-}
-
-static bool has_step(const flasher_t *f, profile_verb_t verb, unsigned *at)
-{
-    const profile_t *p = f->cfg->profile;
-    for (*at = 0; *at < p->steps; (*at)++)
-        if (p->step[*at].verb == verb) return true;
-    return false;
-}
-
-/// The session is over or locked again, or the device knows nothing of a download.
-static bool is_lost_session(uds_nrc_t nrc)
-{
-    return nrc == UDS_SERVICE_NOT_IN_SESSION || nrc == UDS_SUB_FUNCTION_NOT_IN_SESSION ||
-           nrc == UDS_SECURITY_ACCESS_DENIED || nrc == UDS_REQUEST_SEQUENCE_ERROR;
-}
-
-static bool can_resume(const flasher_t *f)
-{
-    unsigned at;
-    if (!has_step(f, PROFILE_RESUME, &at) || f->sent == 0 || f->activated) return false;
-    switch (f->why) {
-    case FLASHER_NO_BUS:
-    case FLASHER_LOST_DEVICE:
-    case FLASHER_TIMEOUT:
-    case FLASHER_OTHER_TESTER:
-    case FLASHER_STOPPED: return true;
-    case FLASHER_REFUSED: return is_lost_session(f->nrc);
-    case FLASHER_OK:
-    case FLASHER_NO_ANSWER:
-    case FLASHER_UNEXPECTED:
-    case FLASHER_BAD_RESPONSE:
-    case FLASHER_LOCKED:
-    case FLASHER_TOO_LARGE:
-    case FLASHER_NOT_BACK:
-    case FLASHER_OLD_RUNS:
-    case FLASHER_OTHER_RUNS:
-    case FLASHER_BAD_PROFILE:
-    case FLASHER_NO_HASH: break;
-    }
-    return false;
-}
-
-static flasher_events_t end(flasher_t *f, flasher_why_t why, usec_t now)
-{
-    static const uint8_t default_session[] = { UDS_SESSION_CONTROL, UDS_SPR | UDS_DEFAULT_SESSION };
-    f->why = why;
-    f->resumable = can_resume(f);
-    uds_client_stop(&f->client);
-    uds_client_keep_present(&f->client, false, now);
-    isotp_cancel(&f->physical);
-    isotp_cancel(&f->functional);
-    // Another tester's session is not ours to end.
-    if (!f->disturbed || why == FLASHER_NO_BUS || why == FLASHER_OTHER_TESTER) return over(f);
-    memcpy(f->message, default_session, sizeof default_session);
-    (void)isotp_start(&f->functional, f->message, sizeof default_session, now);
-    f->broadcast = false;
-    f->state = FLASHER_CLOSING;
-    f->wake = now + CLOSE_MS * USEC_MS;
-    return FLASHER_NONE;
-}
-
-// --- Requests ---
-
-static flasher_events_t wait_until(flasher_t *f, usec_t wake)
-{
-    f->state = FLASHER_WAITING;
-    f->wake = wake;
-    return FLASHER_NONE;
-}
-
-static flasher_events_t wait_ms(flasher_t *f, uint32_t ms, usec_t now)
-{
-    return wait_until(f, now + ms * USEC_MS);
-}
-
-/// A block comes straight from the image.
-static bool block_source(void *ctx, uint32_t at, uint8_t *to, size_t len)
-{
-    const flasher_t *f = ctx;
-    for (size_t i = 0; i < len; i++, at++)
-        to[i] = (at < BLOCK_HEAD) ? f->request[at] : f->cfg->image.bytes[f->at + at - BLOCK_HEAD];
-    return true;
-}
-
-/// The request goes to f->request, but for the data of a block. Returns its length, 0: it cannot be made.
-static uint32_t make_request(flasher_t *f)
-{
-    const profile_step_t *s = flasher_step(f);
-    const flasher_image_t *im = &f->cfg->image;
-    uint8_t *r = f->request;
-    if (f->ask == FLASHER_ASK_KEY) return f->request_len;
-    if (f->ask == FLASHER_ASK_RESULT || s->verb == PROFILE_READ || s->verb == PROFILE_VERIFY) {
-        const uint16_t did = (f->ask == FLASHER_ASK_RESULT) ? f->cfg->profile->result_did : s->did;
-        r[0] = UDS_READ_DID;
-        r[1] = (uint8_t)(did >> 8);
-        r[2] = (uint8_t)did;
-        return 3;
-    }
-    if (s->verb == PROFILE_SECURITY) {
-        r[0] = UDS_SECURITY_ACCESS;
-        r[1] = s->level;
-        return 2;
-    }
-    if (s->verb == PROFILE_TRANSFER) {
-        const uint32_t data = (uint32_t)smaller(f->block, f->block_cap) - BLOCK_HEAD;
-        if (f->tries == 0) f->piece = (uint32_t)smaller(data, im->len - f->at);
-        r[0] = UDS_TRANSFER_DATA;
-        r[1] = f->counter;
-        return BLOCK_HEAD;
-    }
-    profile_values_t values = { .address = f->cfg->profile->address + f->start,
-                                .size = im->len - f->start,
-                                .crc32 = im->crc32 };
-    memcpy(values.sha256, im->sha256, sizeof values.sha256);
-    memcpy(values.date, f->cfg->date, sizeof values.date);
-    return profile_expand(f->cfg->profile, s, &values, r);
-}
-
-static bool is_functional(const flasher_t *f)
-{
-    return f->ask == FLASHER_ASK_STEP && flasher_step(f)->functional;
-}
-
-static bool is_block(const flasher_t *f)
-{
-    return f->ask == FLASHER_ASK_STEP && flasher_step(f)->verb == PROFILE_TRANSFER;
-}
-
-/// Whoever restarts or tests itself is asked again soon.
-static bool is_poll(const flasher_t *f)
-{
-    const profile_verb_t verb = flasher_step(f)->verb;
-    return verb == PROFILE_RESTART || verb == PROFILE_VERIFY;
-}
-
-static bool give_to_transport(flasher_t *f, usec_t now)
-{
-    if (is_functional(f)) {
-        const size_t room = (f->cfg->functional.tx_dl > 8) ? sizeof f->message : 7;
-        if (f->request_len > room) return false;
-        memcpy(f->message, f->request, f->request_len);
-        f->broadcast = true;
-        return isotp_start(&f->functional, f->message, f->request_len, now);
-    }
-    isotp_cancel(&f->physical); // what is left of a try before
-    if (!is_block(f)) return isotp_start(&f->physical, f->request, f->request_len, now);
-    return isotp_start_from(&f->physical, block_source, f, BLOCK_HEAD + f->piece, now);
-}
-
-static flasher_events_t transmit(flasher_t *f, usec_t now)
-{
-    f->request_len = make_request(f);
-    if (is_functional(f) &&
-        (now < f->client.functional_from || f->functional.tx.state != ISOTP_TX_IDLE))
-        return wait_until(f, later(f->client.functional_from, now + USEC_MS));
-    if (is_block(f)) {
-        f->doubtful = f->doubtful || f->left;
-        f->left = false;
-    }
-    if (f->request_len == 0 || !give_to_transport(f, now)) return end(f, FLASHER_BAD_PROFILE, now);
-    if (f->request[0] == UDS_ECU_RESET) {
-        f->reset = true;
-        f->resets++;
-    }
-    f->tries++;
-    f->state = FLASHER_ASKING;
-    f->wake = is_poll(f) ? now + POLL_MS * USEC_MS : USEC_NEVER;
-    uds_client_start(&f->client, f->request, f->request_len, is_functional(f), now);
-    return (f->tries > 1 && !is_poll(f)) ? FLASHER_RETRY : FLASHER_NONE;
-}
-
-// --- Steps ---
-
-const flasher_fact_t *flasher_fact(const flasher_t *f, profile_kind_t kind)
-{
-    for (unsigned i = 0; i < f->facts; i++)
-        if (f->fact[i].kind == kind) return &f->fact[i];
-    return NULL;
-}
-
-/// What would be refused later is not begun.
-static flasher_why_t check_device(const flasher_t *f)
-{
-    enum { HEAD = 3, EACH = 5 };
-    const flasher_image_t *im = &f->cfg->image;
-    const flasher_fact_t *slots = flasher_fact(f, PROFILE_SLOTS);
-    if (slots && slots->len >= HEAD) {
-        const unsigned at = HEAD + EACH * (unsigned)slots->bytes[2] + 1;
-        if (at + 4 <= slots->len && im->len > load_be32(&slots->bytes[at]))
-            return FLASHER_TOO_LARGE;
-    }
-    return FLASHER_OK;
-}
-
-/// Begins f->step, and those behind it until one has to wait.
-static flasher_events_t go_on(flasher_t *f, usec_t now)
-{
-    const profile_t *p = f->cfg->profile;
-    flasher_events_t events = FLASHER_STEP;
-    for (;; f->step++) {
-        f->ask = FLASHER_ASK_STEP;
-        f->tries = 0;
-        f->since = now;
-        if (f->step == p->steps) {
-            f->unverified = !f->after.known && !f->verified;
-            uds_client_keep_present(&f->client, false, now);
-            return events | over(f);
-        }
-        const profile_step_t *s = flasher_step(f);
-        if (!f->checked && s->verb != PROFILE_READ) {
-            f->checked = true;
-            events |= FLASHER_DEVICE;
-            const flasher_why_t why = check_device(f);
-            if (why) return events | end(f, why, now);
-        }
-        if (s->verb == PROFILE_AGAIN || (s->verb == PROFILE_RESUME && f->cfg->no_resume)) {
-            f->start = 0;
-            continue;
-        }
-        if (s->verb == PROFILE_DELAY) return events | wait_ms(f, s->delay_ms, now);
-        if (s->verb == PROFILE_RESTART) f->request_len = make_request(f); // what is shown
-        if (s->verb == PROFILE_RESTART)
-            return events | FLASHER_RESTART | wait_ms(f, p->restart_delay_ms, now);
-        return events | transmit(f, now);
-    }
-}
-
-static flasher_events_t next_step(flasher_t *f, usec_t now)
-{
-    f->step++;
-    return go_on(f, now);
-}
-
-/// Within what a round repeats.
-static bool in_round(const flasher_t *f)
-{
-    unsigned again;
-    return has_step(f, PROFILE_AGAIN, &again) && f->step > again && !f->reset;
-}
-
-/// It broke off: from `again` on once more, or the end. Rounds that got further do not count.
-static flasher_events_t new_round(flasher_t *f, flasher_why_t why, usec_t now)
-{
-    const profile_t *p = f->cfg->profile;
-    f->fruitless = (f->at > f->furthest) ? 0 : f->fruitless + 1;
-    f->furthest = (uint32_t)later(f->at, f->furthest);
-    if (!in_round(f) || f->fruitless > p->rounds || f->rounds == ROUNDS_MAX ||
-        f->sent > (uint64_t)SPENT_MAX * f->cfg->image.len)
-        return end(f, why, now);
-    (void)has_step(f, PROFILE_AGAIN, &f->step);
-    f->rounds++;
-    f->reconnecting = true;
-    f->until = now + p->reconnect_s * 1000 * USEC_MS;
-    return FLASHER_AGAIN | go_on(f, now);
-}
 
 // --- What comes back ---
 
@@ -327,9 +58,9 @@ static flasher_events_t on_read(flasher_t *f, usec_t now)
     const uint32_t len = f->client.response_len - HEAD;
     const profile_kind_t kind = flasher_step(f)->kind;
     if (kind == PROFILE_RUNNING && !take_running(&f->before, bytes, len))
-        return end(f, FLASHER_BAD_RESPONSE, now);
+        return flasher_end(f, FLASHER_BAD_RESPONSE, now);
     keep_fact(f, bytes, len);
-    return next_step(f, now);
+    return flasher_next_step(f, now);
 }
 
 /// A session keeps all nodes quiet that were asked to, until the default one.
@@ -350,13 +81,13 @@ static flasher_events_t on_request(flasher_t *f, usec_t now)
     if (c->response && !s->optional &&
         !profile_expected(f->cfg->profile, s, c->response, c->response_len)) {
         f->response_len = (uint32_t)smaller(c->response_len, sizeof f->response);
-        return end(f, FLASHER_UNEXPECTED, now);
+        return flasher_end(f, FLASHER_UNEXPECTED, now);
     }
     if (f->request[0] == UDS_ECU_RESET) f->reset_sure = true;
     if (f->request[0] == UDS_ROUTINE_CONTROL && f->request_len >= 4 &&
         load_be16(&f->request[2]) == UDS_RID_CHECK_DEPENDENCIES)
         f->activated = true;
-    return next_step(f, now);
+    return flasher_next_step(f, now);
 }
 
 static flasher_events_t on_seed(flasher_t *f, usec_t now)
@@ -364,10 +95,10 @@ static flasher_events_t on_seed(flasher_t *f, usec_t now)
     const uint8_t *seed = f->client.response + 2;
     const uint32_t len = f->client.response_len - 2;
     bool locked = false;
-    if (len > FLASHER_SEED_MAX) return end(f, FLASHER_BAD_RESPONSE, now);
+    if (len > FLASHER_SEED_MAX) return flasher_end(f, FLASHER_BAD_RESPONSE, now);
     for (uint32_t i = 0; i < len; i++)
         locked = locked || seed[i] != 0;
-    if (!locked) return next_step(f, now); // 10.4.2: unlocked already
+    if (!locked) return flasher_next_step(f, now); // 10.4.2: unlocked already
     f->level = flasher_step(f)->level;
     f->seed_len = len;
     memcpy(f->seed, seed, len);
@@ -380,16 +111,16 @@ static flasher_events_t on_position(flasher_t *f, usec_t now)
 {
     const flasher_cfg_t *cfg = f->cfg;
     uint8_t digest[CRYPTO_SHA256_LEN];
-    if (f->client.response_len < POSITION_LEN) return end(f, FLASHER_BAD_RESPONSE, now);
+    if (f->client.response_len < POSITION_LEN) return flasher_end(f, FLASHER_BAD_RESPONSE, now);
     const uint32_t at = load_be32(f->client.response + 4);
     f->start = 0;
-    if (at == 0 || at >= cfg->image.len) return next_step(f, now);
+    if (at == 0 || at >= cfg->image.len) return flasher_next_step(f, now);
     if (!cfg->crypto->start(cfg->crypto->ctx, CRYPTO_SHA256) ||
         !cfg->crypto->update(cfg->crypto->ctx, cfg->image.bytes, at) ||
         !cfg->crypto->finish(cfg->crypto->ctx, digest))
-        return end(f, FLASHER_NO_HASH, now);
+        return flasher_end(f, FLASHER_NO_HASH, now);
     if (memcmp(digest, f->client.response + 8, sizeof digest) == 0) f->start = at;
-    return next_step(f, now) | (f->start ? FLASHER_RESUMED : FLASHER_NONE);
+    return flasher_next_step(f, now) | (f->start ? FLASHER_RESUMED : FLASHER_NONE);
 }
 
 static flasher_events_t on_download(flasher_t *f, usec_t now)
@@ -398,55 +129,63 @@ static flasher_events_t on_download(flasher_t *f, usec_t now)
     const uint32_t len = f->client.response_len;
     const uint32_t bytes = (len > 1) ? r[1] >> 4 : 0;
     uint64_t block = 0;
-    if (bytes == 0 || bytes > 8 || len < 2 + bytes) return end(f, FLASHER_BAD_RESPONSE, now);
+    if (bytes == 0 || bytes > 8 || len < 2 + bytes)
+        return flasher_end(f, FLASHER_BAD_RESPONSE, now);
     for (uint32_t i = 0; i < bytes; i++)
         block = block << 8 | r[2 + i];
-    if (block <= BLOCK_HEAD) return end(f, FLASHER_BAD_RESPONSE, now);
+    if (block <= FLASHER_BLOCK_HEAD) return flasher_end(f, FLASHER_BAD_RESPONSE, now);
     const uint32_t max = f->cfg->profile->block_max;
     f->block = (block < max) ? (uint32_t)block : max;
     f->at = f->start;
     f->counter = 1;
     f->left = f->doubtful = false;
-    return next_step(f, now);
+    return flasher_next_step(f, now);
 }
 
 /// A link that needs repetitions gets shorter messages.
 static flasher_events_t on_block(flasher_t *f, usec_t now)
 {
-    if (f->tries > 1) f->block_cap = (uint32_t)later(f->piece / 2, FLASHER_BLOCK_MIN);
+    if (f->tries > 1)
+        f->block_cap = (uint32_t)later(f->piece / 2 + FLASHER_BLOCK_HEAD, FLASHER_BLOCK_MIN);
     f->at += f->piece;
     f->sent += f->piece;
     f->counter++;
     f->tries = 0;
     f->left = f->doubtful = false;
-    return (f->at == f->cfg->image.len) ? next_step(f, now) : transmit(f, now);
+    return (f->at == f->cfg->image.len) ? flasher_next_step(f, now) : flasher_transmit(f, now);
+}
+
+/// A block was sent for nothing, or a part of it.
+static void count_lost(flasher_t *f)
+{
+    f->sent += f->left ? f->piece : (uint32_t)smaller(f->piece, f->physical.tx.at);
 }
 
 static bool waited(const flasher_t *f, uint32_t seconds, usec_t now)
 {
-    return now - f->since >= seconds * 1000 * USEC_MS;
+    return now - f->since >= (usec_t)seconds * 1000 * USEC_MS;
 }
 
 /// The device answers, but perhaps it has not restarted yet, because it did not hear that it should.
 static flasher_events_t on_back(flasher_t *f, bool as_expected, usec_t now)
 {
     const profile_t *p = f->cfg->profile;
-    if (as_expected) return next_step(f, now);
-    if (waited(f, p->restart_s, now)) return end(f, FLASHER_UNEXPECTED, now);
+    if (as_expected) return flasher_next_step(f, now);
+    if (waited(f, p->restart_s, now)) return flasher_end(f, FLASHER_UNEXPECTED, now);
     const bool reset_before = f->step > 0 && p->step[f->step - 1].verb == PROFILE_REQUEST;
     if (f->reset && !f->reset_sure && f->resets < RESETS_MAX && reset_before &&
-        now - f->since >= RESET_PATIENCE_MS * USEC_MS) {
+        now - f->since >= (usec_t)RESET_PATIENCE_MS * USEC_MS) {
         f->step--;
-        return go_on(f, now);
+        return flasher_go_on(f, now);
     }
-    return wait_ms(f, POLL_PAUSE_MS, now);
+    return flasher_wait(f, POLL_PAUSE_MS, now);
 }
 
 static flasher_events_t verified(flasher_t *f, bool trial, usec_t now)
 {
     f->trial = trial;
     f->verified = true;
-    return next_step(f, now);
+    return flasher_next_step(f, now);
 }
 
 static flasher_events_t on_running(flasher_t *f, usec_t now)
@@ -454,18 +193,18 @@ static flasher_events_t on_running(flasher_t *f, usec_t now)
     enum { HEAD = 3, NEW = 0, PENDING = 1, REJECTED = 3, ABORTED = 4 };
     const flasher_running_t *is = &f->after, *was = &f->before;
     if (!take_running(&f->after, f->client.response + HEAD, f->client.response_len - HEAD))
-        return end(f, FLASHER_BAD_RESPONSE, now);
+        return flasher_end(f, FLASHER_BAD_RESPONSE, now);
     const bool image = memcmp(is->digest, f->cfg->image.digest, FLASHER_DIGEST_LEN) == 0;
     const bool same_slot = was->known && was->slot == is->slot;
     if (!image || (same_slot && f->activated)) {
         const bool old = !was->known || memcmp(is->digest, was->digest, FLASHER_DIGEST_LEN) == 0;
-        return end(f, old ? FLASHER_OLD_RUNS : FLASHER_OTHER_RUNS, now);
+        return flasher_end(f, old ? FLASHER_OLD_RUNS : FLASHER_OTHER_RUNS, now);
     }
     const bool trial = is->state == NEW || is->state == PENDING;
     const bool doomed = is->state == REJECTED || is->state == ABORTED;
     if (!trial && !doomed) return verified(f, false, now);
     if (waited(f, f->cfg->profile->confirm_s, now)) return verified(f, true, now);
-    return wait_ms(f, CONFIRM_PAUSE_MS, now);
+    return flasher_wait(f, CONFIRM_PAUSE_MS, now);
 }
 
 /// Length of a text, without what pads it.
@@ -488,27 +227,27 @@ static flasher_events_t on_version(flasher_t *f, usec_t now)
         return verified(f, false, now);
     const bool old = before && text_len(before->bytes, before->len) == len &&
                      memcmp(before->bytes, text, len) == 0;
-    return end(f, old ? FLASHER_OLD_RUNS : FLASHER_OTHER_RUNS, now);
+    return flasher_end(f, old ? FLASHER_OLD_RUNS : FLASHER_OTHER_RUNS, now);
 }
 
 /// The image is refused for a reason of its own or of the device's, or the transfer went wrong.
 static flasher_events_t on_result(flasher_t *f, usec_t now)
 {
     const bool for_good = f->result_known && (f->result >> 4 == 1 || f->result >> 4 == 3);
-    const bool went_wrong = is_lost_session(f->nrc) || f->nrc == UDS_GENERAL_REJECT ||
+    const bool went_wrong = flasher_is_lost_session(f->nrc) || f->nrc == UDS_GENERAL_REJECT ||
                             f->nrc == UDS_TRANSFER_SUSPENDED || f->nrc == UDS_PROGRAMMING_FAILURE ||
                             f->nrc == UDS_WRONG_BLOCK_COUNTER;
-    if (for_good || !went_wrong) return end(f, FLASHER_REFUSED, now);
-    return new_round(f, FLASHER_REFUSED, now);
+    if (for_good || !went_wrong) return flasher_end(f, FLASHER_REFUSED, now);
+    return flasher_new_round(f, FLASHER_REFUSED, now);
 }
 
 static flasher_events_t on_positive(flasher_t *f, usec_t now)
 {
     f->reconnecting = false;
-    if (f->ask == FLASHER_ASK_KEY) return next_step(f, now);
+    if (f->ask == FLASHER_ASK_KEY) return flasher_next_step(f, now);
     if (f->ask == FLASHER_ASK_RESULT) {
         enum { HEAD = 3, RESULT_LEN = HEAD + 1 + 4 };
-        f->result_known = f->client.response_len >= RESULT_LEN;
+        f->result_known = f->client.response && f->client.response_len >= RESULT_LEN;
         if (f->result_known) {
             f->result = f->client.response[HEAD];
             f->result_at = load_be32(f->client.response + HEAD + 1);
@@ -516,6 +255,9 @@ static flasher_events_t on_positive(flasher_t *f, usec_t now)
         return on_result(f, now);
     }
     const profile_step_t *s = flasher_step(f);
+    const bool silent = !f->client.response;
+    if (silent && s->verb != PROFILE_REQUEST && s->verb != PROFILE_RESTART)
+        return flasher_end(f, FLASHER_BAD_RESPONSE, now);
     switch (s->verb) {
     case PROFILE_READ: return on_read(f, now);
     case PROFILE_REQUEST: return on_request(f, now);
@@ -534,7 +276,7 @@ static flasher_events_t on_positive(flasher_t *f, usec_t now)
     case PROFILE_DELAY:
     case PROFILE_AGAIN: break;
     }
-    return next_step(f, now);
+    return flasher_next_step(f, now);
 }
 
 static bool explained_by_result(const flasher_t *f)
@@ -552,21 +294,23 @@ static flasher_events_t on_negative(flasher_t *f, usec_t now)
     const profile_t *p = f->cfg->profile;
     if (f->ask == FLASHER_ASK_RESULT) return on_result(f, now);
     f->nrc = f->client.nrc;
-    if (f->ask == FLASHER_ASK_KEY) return end(f, FLASHER_REFUSED, now);
+    if (f->ask == FLASHER_ASK_KEY) return flasher_end(f, FLASHER_REFUSED, now);
     if (s->verb == PROFILE_RESTART) return on_back(f, s->expect_len == 0, now);
     if (s->verb == PROFILE_SECURITY && f->nrc == UDS_DELAY_NOT_EXPIRED &&
         !waited(f, p->unlock_s, now))
-        return wait_ms(f, SEED_PAUSE_MS, now);
-    if (f->reconnecting && now < f->until) return wait_ms(f, RECONNECT_PAUSE_MS, now);
-    if (s->optional) return next_step(f, now);
+        return flasher_wait(f, SEED_PAUSE_MS, now);
+    if (f->reconnecting && now < f->until) return flasher_wait(f, RECONNECT_PAUSE_MS, now);
+    if (s->optional) return flasher_next_step(f, now);
     if (s->verb == PROFILE_TRANSFER && f->nrc == UDS_WRONG_BLOCK_COUNTER && f->doubtful)
         return on_block(f, now); // the try before was accepted, and repetitions are not
+    if (flasher_is_block(f)) count_lost(f);
     if (explained_by_result(f)) {
         f->ask = FLASHER_ASK_RESULT;
         f->tries = 0;
-        return transmit(f, now);
+        return flasher_transmit(f, now);
     }
-    return in_round(f) && f->sent > 0 ? on_result(f, now) : end(f, FLASHER_REFUSED, now);
+    return flasher_in_round(f) && f->sent > 0 ? on_result(f, now)
+                                              : flasher_end(f, FLASHER_REFUSED, now);
 }
 
 // --- What does not come back ---
@@ -596,29 +340,31 @@ static bool repeatable(const flasher_t *f)
 static flasher_events_t on_silence(flasher_t *f, usec_t now)
 {
     const profile_t *p = f->cfg->profile;
-    const bool block = is_block(f);
+    const bool block = flasher_is_block(f);
     const bool no_bus = f->transport == ISOTP_TIMEOUT_A;
     const flasher_why_t why = no_bus ? FLASHER_NO_BUS : FLASHER_TIMEOUT;
-    if (block) f->sent += (uint32_t)smaller(f->piece, f->physical.tx.at);
+    if (block) count_lost(f);
     if (!f->answered) {
-        if (!waited(f, p->connect_s, now)) return transmit(f, now);
-        return end(f, no_bus ? FLASHER_NO_BUS : FLASHER_NO_ANSWER, now);
+        if (!waited(f, p->connect_s, now)) return flasher_transmit(f, now);
+        return flasher_end(f, no_bus ? FLASHER_NO_BUS : FLASHER_NO_ANSWER, now);
     }
     if (f->ask == FLASHER_ASK_RESULT) return on_result(f, now);
-    if (is_poll(f)) {
-        if (waited(f, p->restart_s, now)) return end(f, FLASHER_NOT_BACK, now);
-        return wait_ms(f, POLL_PAUSE_MS, now);
+    if (flasher_is_poll(f)) {
+        if (waited(f, p->restart_s, now)) return flasher_end(f, FLASHER_NOT_BACK, now);
+        return flasher_wait(f, POLL_PAUSE_MS, now);
     }
     if (f->reconnecting)
-        return (now < f->until) ? wait_ms(f, RECONNECT_PAUSE_MS, now)
-                                : end(f, no_bus ? FLASHER_NO_BUS : FLASHER_LOST_DEVICE, now);
-    if (f->request[0] == UDS_ECU_RESET) return next_step(f, now); // it tells by itself
+        return (now < f->until)
+                   ? flasher_wait(f, RECONNECT_PAUSE_MS, now)
+                   : flasher_end(f, no_bus ? FLASHER_NO_BUS : FLASHER_LOST_DEVICE, now);
+    if (f->request[0] == UDS_ECU_RESET) return flasher_next_step(f, now); // it tells by itself
     const bool waits = f->timer == UDS_TIMER_PENDING || f->timer == UDS_TIMER_BUSY;
-    if (waits && f->transport == ISOTP_OK) return end(f, FLASHER_TIMEOUT, now);
+    if (waits && f->transport == ISOTP_OK) return flasher_end(f, FLASHER_TIMEOUT, now);
     if (repeatable(f) && f->tries <= (block ? p->block_retry : p->request_retry))
-        return transmit(f, now);
-    if (block) f->block_cap = (uint32_t)later((f->piece + BLOCK_HEAD) / 4, FLASHER_BLOCK_MIN);
-    return new_round(f, why, now);
+        return flasher_transmit(f, now);
+    if (block)
+        f->block_cap = (uint32_t)later((f->piece + FLASHER_BLOCK_HEAD) / 4, FLASHER_BLOCK_MIN);
+    return flasher_new_round(f, why, now);
 }
 
 // --- Events of the parts ---
@@ -633,7 +379,7 @@ static flasher_events_t on_client(flasher_t *f, uds_client_events_t ev, usec_t n
         (void)isotp_start(&f->functional, f->message, sizeof present, now);
     }
     if (f->state != FLASHER_ASKING) return events;
-    if (ev & UDS_CLIENT_SEND) (void)give_to_transport(f, now);
+    if (ev & UDS_CLIENT_SEND) (void)flasher_give(f, now);
     if (ev & UDS_CLIENT_PENDING) events |= FLASHER_BUSY;
     if (ev & (UDS_CLIENT_PENDING | UDS_CLIENT_NEGATIVE)) f->answered = true;
     if (!(ev & (UDS_CLIENT_POSITIVE | UDS_CLIENT_NEGATIVE | UDS_CLIENT_TIMEOUT))) return events;
@@ -674,7 +420,7 @@ static flasher_events_t on_physical(flasher_t *f, isotp_events_t ev, usec_t now)
         memcpy(&f->response[rx->at], rx->data, rx->data_len);
     if (ev & ISOTP_RX_END) cev |= uds_client_input(&f->client, f->response, rx->len, now);
     if (isotp_wanted(&f->physical) > 0) isotp_proceed(&f->physical, 0, 0, now);
-    if ((ev & ISOTP_SENT) && f->state == FLASHER_ASKING && !is_functional(f)) {
+    if ((ev & ISOTP_SENT) && f->state == FLASHER_ASKING && !flasher_is_functional(f)) {
         f->left = true;
         cev |= uds_client_sent(&f->client, now);
     }
@@ -687,7 +433,7 @@ static flasher_events_t on_physical(flasher_t *f, isotp_events_t ev, usec_t now)
 static flasher_events_t on_functional(flasher_t *f, isotp_events_t ev, usec_t now)
 {
     if (f->state == FLASHER_CLOSING)
-        return (ev & (ISOTP_SENT | ISOTP_TX_FAILED)) ? over(f) : FLASHER_NONE;
+        return (ev & (ISOTP_SENT | ISOTP_TX_FAILED)) ? flasher_over(f) : FLASHER_NONE;
     if (!f->broadcast) return FLASHER_NONE;
     if (ev & ISOTP_TX_FAILED) return on_not_sent(f, f->functional.tx.why, now);
     return (ev & ISOTP_SENT) ? on_client(f, uds_client_sent(&f->client, now), now) : FLASHER_NONE;
@@ -709,6 +455,15 @@ static bool is_other_tester(const flasher_t *f, const can_frame_t *frame)
 }
 
 // --- Use ---
+
+const profile_step_t *flasher_step(const flasher_t *f) { return &f->cfg->profile->step[f->step]; }
+
+const flasher_fact_t *flasher_fact(const flasher_t *f, profile_kind_t kind)
+{
+    for (unsigned i = 0; i < f->facts; i++)
+        if (f->fact[i].kind == kind) return &f->fact[i];
+    return NULL;
+}
 
 void flasher_init(flasher_t *f, const flasher_cfg_t *cfg, usec_t now)
 {
@@ -738,27 +493,28 @@ flasher_events_t flasher_unlock(flasher_t *f, const uint8_t *key, uint32_t len, 
     f->request_len = 2 + len;
     f->ask = FLASHER_ASK_KEY;
     f->tries = 0;
-    return transmit(f, now);
+    return flasher_transmit(f, now);
 }
 
 flasher_events_t flasher_stop(flasher_t *f, flasher_why_t why, usec_t now)
 {
     if (f->state == FLASHER_OVER || f->state == FLASHER_CLOSING) return FLASHER_NONE;
-    return end(f, why, now);
+    return flasher_end(f, why, now);
 }
 
 uint32_t flasher_progress(const flasher_t *f)
 {
     const uint32_t left = f->physical.tx.at; // of the message under way, or of the last one
-    if (f->state != FLASHER_ASKING || !is_block(f) || left < BLOCK_HEAD) return f->at;
-    return f->at + (f->left ? f->piece : (uint32_t)smaller(left - BLOCK_HEAD, f->piece));
+    if (f->state != FLASHER_ASKING || !flasher_is_block(f) || left < FLASHER_BLOCK_HEAD)
+        return f->at;
+    return f->at + (f->left ? f->piece : (uint32_t)smaller(left - FLASHER_BLOCK_HEAD, f->piece));
 }
 
 flasher_events_t flasher_input(flasher_t *f, const can_frame_t *frame, usec_t now)
 {
     if (f->state == FLASHER_OVER) return FLASHER_NONE;
     if (f->state != FLASHER_CLOSING && is_other_tester(f, frame))
-        return end(f, FLASHER_OTHER_TESTER, now);
+        return flasher_end(f, FLASHER_OTHER_TESTER, now);
     return on_physical(f, isotp_input(&f->physical, frame, now), now);
 }
 
@@ -810,15 +566,16 @@ static flasher_events_t on_wake(flasher_t *f, usec_t now)
     case FLASHER_WAITING:
         if (!f->begun) {
             f->begun = true;
-            return go_on(f, now);
+            return flasher_go_on(f, now);
         }
-        return (flasher_step(f)->verb == PROFILE_DELAY) ? next_step(f, now) : transmit(f, now);
+        return (flasher_step(f)->verb == PROFILE_DELAY) ? flasher_next_step(f, now)
+                                                        : flasher_transmit(f, now);
     case FLASHER_ASKING: // a poll: whoever began to answer is heard to the end
         f->wake = USEC_NEVER;
         if (f->client.state != UDS_CLIENT_AWAITING || f->client.pending > 0) return FLASHER_NONE;
         uds_client_stop(&f->client);
         return on_silence(f, now);
-    case FLASHER_CLOSING: return over(f);
+    case FLASHER_CLOSING: return flasher_over(f);
     case FLASHER_SEEDED:
     case FLASHER_OVER: break;
     }

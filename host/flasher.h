@@ -6,7 +6,8 @@
 //     unsigned events = 0;
 //     while (!(events & (FLASHER_DONE | FLASHER_FAILED))) {
 //         events = drive(bus, &machine, USEC_NEVER);
-//         if (events & FLASHER_SEED) flasher_unlock(&f, key, key_for(f.level, f.seed, key), now());
+//         if (events & FLASHER_SEED)
+//             flasher_unlock(&f, key, key_for(f.level, f.seed, key), now());
 //     }
 //     if (events & FLASHER_FAILED) explain(f.why);
 //

@@ -43,7 +43,7 @@ __attribute__((format(printf, 2, 3))) static bool wrong(parser_t *r, const char 
     va_start(args, format);
     (void)vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    (void)snprintf(r->error, r->cap, "%s:%u: %s", r->name, r->line, what);
+    (void)snprintf(r->error, r->cap, "%s:%u: %s", r->name, r->line ? r->line : 1, what);
     r->failed = true;
     return false;
 }
@@ -56,7 +56,7 @@ static void take_word(parser_t *r)
         r->at++;
     while (*r->at && *r->at != ' ' && *r->at != '\t') {
         const char c = *r->at++;
-        if (len < WORD_MAX - 1) r->word[len++] = (c > ' ' && c <= '~') ? c : '?';
+        if (len < WORD_MAX - 1) r->word[len++] = (char)((c > ' ' && c <= '~') ? c : '?');
     }
     r->word[len] = 0;
 }
@@ -129,7 +129,7 @@ static bool take_bytes(parser_t *r, uint16_t *at, uint16_t *count)
     *at = p->tokens;
     *count = 0;
     for (take_word(r); r->word[0] && !is(r, "expect"); take_word(r)) {
-        uint16_t token;
+        uint16_t token = 0;
         if (r->word[0] == '{') {
             if (!take_place(r, &token)) return false;
         } else if (hex_of(r->word, 2, 2, &byte)) {
@@ -399,7 +399,9 @@ bool profile_parse(profile_t *p, const char *name, const char *text, size_t len,
                                        .restart_s = 30,
                                        .restart_delay_ms = 100,
                                        .confirm_s = 10 };
-    parser_t r = { .p = p, .name = name, .error = error, .cap = cap };
+    parser_t r = { .p = p, .name = name };
+    r.error = error;
+    r.cap = cap;
     *p = initial;
     if (len > PROFILE_TEXT_MAX)
         return wrong(&r, "too long: at most %d characters", PROFILE_TEXT_MAX);

@@ -2,11 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 //     const char *text = profile_builtin("isotp-ota");
-//     if (!profile_parse(&profile, "isotp-ota", text, strlen(text), error, sizeof error)) fail(error);
-//     for (unsigned i = 0; i < profile.steps; i++) {
-//         const uint32_t bytes = profile_expand(&profile, &profile.step[i], &values, request);
-//         if (bytes > 0) send_request(request, bytes);
-//     }
+//     if (!profile_parse(&profile, "isotp-ota", text, strlen(text), error, sizeof error))
+//         fail(error);
+//     for (unsigned i = 0; i < profile.steps; i++)
+//         send_request(request, profile_expand(&profile, &profile.step[i], &values, request));
 //
 // docs/PROFILES.md is the manual of the text. Threads: pure functions. Memory: profile_t, the caller's.
 #ifndef PROFILE_H

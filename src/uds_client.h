@@ -106,7 +106,10 @@ void uds_client_stop(uds_client_t *c);
 /// From now on a session is to be kept alive, or no longer.
 void uds_client_keep_present(uds_client_t *c, bool wanted, usec_t now);
 
+/// When to call uds_client_tick(): after each call of another function ask anew.
 usec_t uds_client_deadline(const uds_client_t *c);
+
+/// Time has passed.
 uds_client_events_t uds_client_tick(uds_client_t *c, usec_t now);
 
 #endif

@@ -34,7 +34,7 @@ extern esp_layout_t layout;
 extern const crypto_t crypto;
 #endif
 
-#if defined EXAMPLE_sender || defined EXAMPLE_device
+#if defined EXAMPLE_flasher || defined EXAMPLE_sender || defined EXAMPLE_device
 #include "drive.h"
 extern bus_t *bus;
 #endif
@@ -195,6 +195,30 @@ extern const sender_cfg_t cfg;
 extern const uint8_t *image;
 void explain(sender_why_t why, uint8_t result);
 MACHINE_VERBS(sender);
+
+#elif defined EXAMPLE_flasher
+extern flasher_t f;
+extern const flasher_cfg_t cfg;
+extern uint8_t key[64];
+uint32_t key_for(uint8_t level, const uint8_t *seed, uint8_t *to);
+void explain(flasher_why_t why);
+MACHINE_VERBS(flasher);
+
+#elif defined EXAMPLE_flasher_steps
+extern flasher_t f;
+extern flasher_events_t events;
+extern bool refused;
+
+#elif defined EXAMPLE_flasher_text
+#include <stdio.h>
+extern flasher_t f;
+const char *words_for(uint8_t result);
+
+#elif defined EXAMPLE_profile
+extern profile_t profile;
+extern profile_values_t values;
+extern uint8_t request[256];
+void send_request(const uint8_t *bytes, uint32_t count);
 
 #elif defined EXAMPLE_info
 extern const uint8_t *bytes;

@@ -127,6 +127,14 @@ static void a_rejected_firmware_is_told(void **state)
     assert_int_equal(w.receiver_cfg.ota.running, 0);
 }
 
+static void a_rejected_firmware_is_told_even_if_it_is_the_same(void **state)
+{
+    (void)state;
+    link_init(&l, &w, "app_c3_v123.bin", "app_c3_v123.bin", NULL);
+    l.rejects = true;
+    expect_failed(link_run(&l, 0), FLASHER_OLD_RUNS);
+}
+
 static void a_firmware_that_never_confirms_is_told(void **state)
 {
     (void)state;
@@ -185,7 +193,7 @@ static bool lose_some(void *ctx, const can_frame_t *f, bool to_device)
 
 static void lost_frames_cost_repetitions(void **state)
 {
-    unsigned per_mille = 1, done = 0;
+    unsigned per_mille, done = 0;
     (void)state;
     for (unsigned i = 0; i < 12; i++) {
         seed = i;
@@ -231,6 +239,7 @@ int main(void)
         cmocka_unit_test_teardown(a_device_whose_power_fails_in_a_flash_operation_goes_on, end),
         cmocka_unit_test_teardown(a_device_that_does_not_come_back_is_given_up, end),
         cmocka_unit_test_teardown(a_rejected_firmware_is_told, end),
+        cmocka_unit_test_teardown(a_rejected_firmware_is_told_even_if_it_is_the_same, end),
         cmocka_unit_test_teardown(a_firmware_that_never_confirms_is_told, end),
         cmocka_unit_test_teardown(a_device_that_does_not_come_back_from_its_restart_is_told, end),
         cmocka_unit_test_teardown(an_image_for_another_chip_is_refused, end),
