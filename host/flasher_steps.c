@@ -8,7 +8,6 @@
 enum {
     SPENT_MAX = 3, // times the image's length: then no further round
     ROUNDS_MAX = 40,
-    ROUNDS_MAX = 40,
     POLL_MS = 60,  // how long a device that restarts has for an answer
     CLOSE_MS = 100,
 };
