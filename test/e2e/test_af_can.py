@@ -114,7 +114,9 @@ class AfCan(harness.TestCase):
             seconds = struct.unpack_from("=qq", ancillary[0][2])[0]
             self.assertLess(abs(time.time() - seconds), 20)
         node.setsockopt(socket.SOL_CAN_RAW, socket.CAN_RAW_LOOPBACK, 0)
+        witness = self.node()
         node.send(frame(7))
+        self.hears(witness, frame(7))  # it has left, before the next node joins
         self.sender()
         self.assertEqual(node.recv(16)[:4], b"\x23\x01\0\0")  # not 7
 
