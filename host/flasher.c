@@ -334,8 +334,7 @@ static void note_timer(flasher_t *f)
 static bool repeatable(const flasher_t *f)
 {
     const uint8_t sid = f->request[0];
-    return f->ask == FLASHER_ASK_STEP && sid != UDS_REQUEST_DOWNLOAD && sid != UDS_TRANSFER_EXIT &&
-           sid != UDS_ECU_RESET;
+    return f->ask == FLASHER_ASK_STEP && sid != UDS_TRANSFER_EXIT && sid != UDS_ECU_RESET;
 }
 
 static flasher_events_t on_silence(flasher_t *f, usec_t now)

@@ -144,6 +144,8 @@ typedef struct {
     bool left;          // this try of the request left completely
     bool doubtful;      // one before did: the device may have accepted the block
     unsigned rounds;    // read: how often the update was taken up again
+    unsigned fruitless; // of these, in a row, that got no further
+    uint32_t furthest;  // bytes acknowledged when a round ended
     bool answered;      // read: by anybody, ever
     bool reconnecting;  // a round begins: the device may not be back yet
     bool begun;

@@ -6,7 +6,8 @@
 #include "flasher_steps.h"
 
 enum {
-    SPENT_MAX = 2, // times the image's length: then no further round
+    SPENT_MAX = 3, // times the image's length: then no further round
+    ROUNDS_MAX = 40,
     POLL_MS = 60,  // how long a device that restarts has for an answer
     CLOSE_MS = 100,
 };
@@ -254,7 +255,9 @@ bool flasher_in_round(const flasher_t *f)
 flasher_events_t flasher_new_round(flasher_t *f, flasher_why_t why, usec_t now)
 {
     const profile_t *p = f->cfg->profile;
-    if (!flasher_in_round(f) || f->rounds >= p->rounds ||
+    f->fruitless = (f->at > f->furthest) ? 0 : f->fruitless + 1;
+    f->furthest = (uint32_t)later(f->at, f->furthest);
+    if (!flasher_in_round(f) || f->fruitless > p->rounds || f->rounds == ROUNDS_MAX ||
         f->sent > (uint64_t)SPENT_MAX * f->cfg->image.len)
         return flasher_end(f, why, now);
     (void)has_step(f, PROFILE_AGAIN, &f->step);

@@ -43,7 +43,7 @@ bool flasher_give(flasher_t *f, usec_t now);
 flasher_events_t flasher_go_on(flasher_t *f, usec_t now);
 flasher_events_t flasher_next_step(flasher_t *f, usec_t now);
 
-/// It broke off: from `again` on once more, or the end.
+/// It broke off: from `again` on once more, or the end. Rounds that get further do not count.
 flasher_events_t flasher_new_round(flasher_t *f, flasher_why_t why, usec_t now);
 
 #endif

@@ -225,6 +225,9 @@ static uds_nrc_t check_key(const receiver_t *r, const uds_call_t *call)
 static uds_nrc_t download(receiver_t *r, const uds_call_t *call, receiver_events_t *events)
 {
     const uint32_t at = call->at;
+    const bool again = r->state == RECEIVER_RECEIVING && r->received == at && at > 0 &&
+                       r->ota.phase == OTA_OPEN && r->ota.at == at && r->ota.fill == 0;
+    if (again) return UDS_OK; // the response was lost
     *events |= (r->state == RECEIVER_RECEIVING) ? end(r, RECEIVER_ABORTED) : RECEIVER_NONE;
     ring_clear(&r->ring);
     r->received = at;

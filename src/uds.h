@@ -6,7 +6,7 @@
 //     if (refused[0] == UDS_NEGATIVE) explain((uds_nrc_t)refused[2]);
 //
 // Only what reprogramming needs. docs/PROTOCOL.md explains each with its bytes. Clauses: ISO 14229-1:2020.
-// Threads, Memory: constants only. Time: none.
+// Threads: nothing runs here. Memory: constants only. Time: none.
 #ifndef UDS_H
 #define UDS_H
 

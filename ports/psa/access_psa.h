@@ -3,7 +3,7 @@
 //
 //     access_psa_t psa;
 //     access_t access;
-//     if (!access_psa_init(&psa, secret, sizeof secret, &access)) fail("the library does not start");
+//     if (!access_psa_init(&psa, secret, sizeof secret, &access)) fail("no crypto library");
 //     if (!access.key(access.ctx, 1, seed, key)) fail("no key");
 //
 // key = the first 16 bytes of HMAC-SHA256(secret, level || seed). Who knows the secret can update: give

@@ -120,7 +120,7 @@ class UdsUpdates(harness.TestCase):
             process.kill(signal.SIGINT)
             done = process.finish()
             self.assertEqual(done.code, 6, done)
-            self.assertRegex(done.err.splitlines()[-1], "it goes on there")
+            self.assertRegex(done.err.splitlines()[-1], "resume")
             return device
         self.resumed(kill)
 

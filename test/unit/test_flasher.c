@@ -223,6 +223,7 @@ static void the_standard_s_sequence(void **state)
         profile_builtin("standard"),
         "22 F1 89 : 62 F1 89 31 2E 30\n"
         "all 10 83 :\n"
+        "10 03 : 50 03 00 32 01 F4\n"
         "31 01 02 03 : 71 01 02 03\n"
         "all 85 82 :\n"
         "all 28 83 01 :\n"
@@ -460,8 +461,9 @@ static void so_are_the_bytes_they_cost(void **state)
 {
     (void)state;
     expect_failed("rounds 20\n" ROUND DOWNLOAD,
-                  FAILED_ROUND FAILED_ROUND FAILED_ROUND "all 10 81 :\n", FLASHER_REFUSED);
-    assert_int_equal(f.sent, 3 * sizeof image);
+                  FAILED_ROUND FAILED_ROUND FAILED_ROUND FAILED_ROUND "all 10 81 :\n",
+                  FLASHER_REFUSED);
+    assert_int_equal(f.sent, 4 * sizeof image);
 }
 
 static void the_device_s_own_reason_decides(void **state)
