@@ -8,7 +8,7 @@
 enum {
     SPENT_MAX = 3, // times the image's length: then no further round
     ROUNDS_MAX = 40,
-    POLL_MS = 60,  // how long a device that restarts has for an answer
+    POLL_MS = 60, // how long a device that restarts has for an answer
     CLOSE_MS = 100,
 };
 

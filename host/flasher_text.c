@@ -140,7 +140,7 @@ static void add_state(line_t *l, const flasher_t *f)
     else if (f->activated)
         add(l, ". The new firmware is complete and starts with the next restart");
     else if (f->resumable)
-        add(l, ". It runs what it ran; to resume there, start the same command again");
+        add(l, ". It runs what it ran; start the same command again to resume: it goes on there");
     else
         add(l, ". It runs what it ran");
 }
