@@ -398,7 +398,8 @@ static void the_slot_can_be_erased_before(void **state)
     (void)state;
     memset(&w.nor.mem[w.layout.slot[1].at], 0x5A, WORLD_SLOT);
     expect("1002", "5002..");
-    expect("3101FF0001", "7F3131");
+    expect("3101FF0001", "7F3113");
+    expect("3101FF00440000000000000000", "7F3131");
     expect("3101FF00440000000100001000", "7F3131");
     expect("3101FF00440000000000020001", "7F3131");
     expect("3101FF00440000000000020000", "7101FF0000");
@@ -411,6 +412,7 @@ static void the_slot_can_be_erased_before(void **state)
     assert_int_equal(w.nor.erases, erases);
     expect("3101FF01", "7101FF0100");
     expect("3101FF01", "7101FF0100"); // the response may have been lost
+    expect("31010202", "7101020200");
     expect_new();
 }
 
