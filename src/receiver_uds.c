@@ -250,6 +250,7 @@ static uds_nrc_t download(receiver_t *r, const uds_call_t *call, receiver_events
 static bool block_done(receiver_t *r, uds_nrc_t *nrc)
 {
     *nrc = nrc_of(&r->ota);
+    if (*nrc) uds_server_stop(&r->uds);
     return *nrc || ring_free(&r->ring) >= r->uds_cfg.block_max - BLOCK_HEAD;
 }
 

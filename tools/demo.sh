@@ -81,16 +81,18 @@ isotp_ota raw --channel "$bus" 10 02
 isotp_ota raw --channel "$bus" 31 01 FF 00
 
 step "Back to 1.2.3. In the middle of it the device loses its power; flash waits for it, and goes on"
-isotp_ota flash --channel "$bus" firmware-1.2.3.bin &
+isotp_ota flash --channel "$bus" firmware-1.2.3.bin >flash.log 2>&1 &
 flasher=$!
 wait_for 'update: started'
 sleep 1
 kill -9 "$device"
 wait "$device" 2>/dev/null || true
 device=
+echo "    (the plug is pulled, and put back)"
 start_device
 wait "$flasher"
 flasher=
+cat flash.log
 wait_for 'self-test: passed'
 
 step "Now break one: a byte of 1.3.0 is damaged. flash would not even send it:"

@@ -293,6 +293,7 @@ static void refused_image(const char *name, uint8_t nrc, receiver_result_t resul
     assert_true(w.events & RECEIVER_FAILED);
     assert_int_equal(w.nor.erases + w.nor.progs, before); // nothing was touched
     expect_result(result);
+    expect("3603AA", "7F3624"); // it is over
     expect("37", "7F3724");
     assert_int_equal(world_boot(&w), 0);
     free(image);
