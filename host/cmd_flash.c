@@ -141,7 +141,7 @@ int cmd_flash(int argc, char **argv)
         { OPTION_FLAG, 0, "json", NULL, &o.json, "events as JSON lines on stdout", 0, 0 },
         { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress, only errors", 0, 0 },
         { OPTION_TEXT, 0, "report", "PATH", &report,
-          "everything a bug report needs, new: PATH.zip, or a folder", 0, 0 },
+          "everything a bug report needs: PATH.zip, or a new folder", 0, 0 },
         { OPTION_HEADING, 0, "UDS", NULL, NULL, NULL, 0, 0 },
         { OPTION_TEXT, 0, "profile", "NAME", &wanted_profile,
           "the sequence: isotp-ota (default), standard, or a file", 0, 0 },
