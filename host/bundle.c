@@ -118,6 +118,17 @@ static bool write_file(bundle_t *b, const char *path, const void *bytes, size_t 
     return failed(b, "%.300s: %s", path, strerror(why));
 }
 
+/// Known before the update that the bundle is about.
+static bool folder_takes_files(const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    const size_t len = slash ? (size_t)(slash - path) + 1 : 1;
+    memcpy(folder, slash ? path : ".", len);
+    folder[len] = '\0';
+    return access(folder, W_OK | X_OK) == 0;
+}
+
 bool bundle_open(bundle_t *b, const char *path)
 {
     *b = (bundle_t){ .path = path };
@@ -134,6 +145,7 @@ bool bundle_open(bundle_t *b, const char *path)
         return true;
     }
     if (there && !S_ISREG(st.st_mode)) return failed(b, "%.300s: is not a file", path);
+    if (!folder_takes_files(path)) return failed(b, "%.300s: %s", path, strerror(errno));
     const time_t now = time(NULL);
     struct tm tm = { 0 };
     (void)localtime_r(&now, &tm);

@@ -86,7 +86,7 @@ const char *command_result(uint8_t result, int *exit_code)
 const char *command_app(const char *project, const char *version, char text[COMMAND_APP_CAP])
 {
     char both[66];
-    snprintf(both, sizeof both, "%s %s", project, version);
+    snprintf(both, sizeof both, "%s%s%s", project, project[0] && version[0] ? " " : "", version);
     escape_text(both, text, COMMAND_APP_CAP);
     return text;
 }

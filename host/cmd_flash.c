@@ -38,7 +38,17 @@ static outcome_t preflight(const flash_options_t *o, const uint8_t *image, uint3
     return outcome(EXIT_DONE, "%s", "");
 }
 
-static int update(const flash_options_t *o)
+/// The bundle holds also how it ended; a failure of it does not change that.
+static void end_bundle(const flash_options_t *o, const char *path, const outcome_t *out)
+{
+    if (!o->report->on) return;
+    if (!report_end(o->report, out->code, out->text))
+        (void)command_fail(out->code, "--report: %s", o->report->bundle.error);
+    else if (!o->quiet && !o->json)
+        fprintf(stderr, "%s: what happened, for whoever has to find out why\n", path);
+}
+
+static int update(const flash_options_t *o, const char *report)
 {
     char error[200];
     uint32_t len = 0;
@@ -49,7 +59,9 @@ static int update(const flash_options_t *o)
     if (out.code == EXIT_DONE)
         out = o->uds ? flash_by_uds(o, image, len, &im) : flash_by_messages(o, image, len);
     free(image);
-    return flash_report(o, &out, len);
+    const int code = flash_report(o, &out, len);
+    end_bundle(o, report, &out);
+    return code;
 }
 
 // --- Profiles ---
@@ -112,7 +124,8 @@ int cmd_flash(int argc, char **argv)
         "ended. An update that was interrupted goes on where it stopped: start it again.\n";
     flash_options_t o = { .bus = BUS_OPTIONS_DEFAULT };
     profile_t profile;
-    const char *protocol = "uds", *wanted_profile = NULL;
+    static report_t bundle;
+    const char *protocol = "uds", *wanted_profile = NULL, *report = NULL;
     bool show = false;
     uint32_t block_max = 0, block_retry = UINT32_MAX, timeout = 0, len = 0;
     o.bus.host_id.id = o.bus.device_id.id = UINT32_MAX; // not given
@@ -127,6 +140,8 @@ int cmd_flash(int argc, char **argv)
           0 },
         { OPTION_FLAG, 0, "json", NULL, &o.json, "events as JSON lines on stdout", 0, 0 },
         { OPTION_FLAG, 'q', "quiet", NULL, &o.quiet, "no progress, only errors", 0, 0 },
+        { OPTION_TEXT, 0, "report", "PATH", &report,
+          "everything a bug report needs: PATH.zip, or a new folder", 0, 0 },
         { OPTION_HEADING, 0, "UDS", NULL, NULL, NULL, 0, 0 },
         { OPTION_TEXT, 0, "profile", "NAME", &wanted_profile,
           "the sequence: isotp-ota (default), standard, or a file", 0, 0 },
@@ -166,8 +181,10 @@ int cmd_flash(int argc, char **argv)
     const bool good = profile_parse(&profile, o.profile_name, text, len, error, sizeof error);
     if (!good) code = command_fail(EXIT_USAGE, "%s", error);
     if (good && show) code = (fwrite(text, 1, len, stdout) == len) ? EXIT_DONE : EXIT_FAILED;
-    free(text);
-    if (!good || show) return code;
+    if (!good || show) {
+        free(text);
+        return code;
+    }
     const bool uds_options = wanted_profile || o.key || o.key_program || o.no_resume || block_max ||
                              block_retry != UINT32_MAX || timeout;
     if (block_max) profile.block_max = block_max;
@@ -178,5 +195,10 @@ int cmd_flash(int argc, char **argv)
     code = check(&o, protocol, uds_options);
     if (code == EXIT_DONE && o.key)
         code = command_read_secret(o.key, o.secret, sizeof o.secret, &o.secret_len);
-    return code ? code : update(&o);
+    o.report = &bundle;
+    if (code == EXIT_DONE && report && !report_begin(&bundle, report, argc, argv, &o.bus.bus))
+        code = command_fail(EXIT_FAILED, "--report: %s. Nothing was sent", bundle.bundle.error);
+    if (code == EXIT_DONE && o.uds) report_file(&bundle, "profile.txt", text, len);
+    free(text);
+    return code ? code : update(&o, report);
 }

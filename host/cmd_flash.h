@@ -8,6 +8,7 @@
 #include "esp_image.h"
 #include "json_out.h"
 #include "profile.h"
+#include "report.h"
 #include "sender.h"
 
 typedef struct {
@@ -23,6 +24,7 @@ typedef struct {
     uint8_t secret[ACCESS_SECRET_MAX]; // of the file `key`
     size_t secret_len;
     bool no_resume;
+    report_t *report; // of zeros: none is wanted
 } flash_options_t;
 
 /// How it ended.

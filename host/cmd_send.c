@@ -124,7 +124,7 @@ int flash_report(const flash_options_t *o, const outcome_t *out, uint32_t len)
     if (out->code) return command_fail(out->code, "%s: %s", o->file, out->text);
     const uint32_t sent = out->sent ? out->sent : len;
     char resumed[60] = "";
-    if (sent != len) snprintf(resumed, sizeof resumed, ", %u of them sent,", sent);
+    if (sent != len) snprintf(resumed, sizeof resumed, " (%u were sent)", sent);
     if (!o->json)
         printf("%s: %u bytes%s in %.2f s (%.1f kB/s); %s\n", o->file, len, resumed, seconds,
                seconds > 0 ? sent / seconds / 1000 : 0.0,

@@ -205,11 +205,14 @@ static void show_step(update_t *u)
     const flasher_t *f = &u->flasher;
     char what[200];
     json_out_t json;
-    if (f->step >= u->cfg.profile->steps || !u->o->json) return;
+    if (f->step >= u->cfg.profile->steps) return;
+    const char *request = flasher_text_request(f, what, sizeof what);
+    report_note(u->o->report, request);
+    if (!u->o->json) return;
     json_begin(&json, "step");
     json_out_number(&json, "number", f->step);
     json_out_number(&json, "line", flasher_step(f)->line);
-    json_out_string(&json, "request", flasher_text_request(f, what, sizeof what));
+    json_out_string(&json, "request", request);
     json_end(&json);
 }
 
@@ -224,6 +227,7 @@ static void show_number(const update_t *u, const char *event, const char *key, u
 
 static void say(update_t *u, const char *text)
 {
+    report_note(u->o->report, text);
     if (u->o->json || u->o->quiet) return;
     end_line(u);
     if (u->progress.shown && u->progress.terminal) putc('\n', stderr);

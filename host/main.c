@@ -94,6 +94,7 @@ int main(int argc, char **argv)
     const bool lost = fflush(stdout) != 0 || ferror(stdout);
     // A result that could not be written is no result.
     if (!lost || code != EXIT_DONE) return code;
-    return command_fail(EXIT_FAILED, "done, but not all could be written to standard output: %s",
-                        errno ? strerror(errno) : "an error");
+    // Without a reason it was an earlier write that failed.
+    return command_fail(EXIT_FAILED, "done, but not all could be written to standard output%s%s",
+                        errno ? ": " : "", errno ? strerror(errno) : "");
 }

@@ -70,7 +70,7 @@ typedef enum {
     RECEIVER_EXHAUSTED = 0x32,
     RECEIVER_CRYPTO = 0x33,
     RECEIVER_REJECTED = 0x34,    // the other slot's firmware was rejected after an earlier start
-    RECEIVER_NOTHING_YET = 0xFF, // no transfer since the device started
+    RECEIVER_NOTHING_YET = 0xFF, // no transfer since the device started, or a download is under way
 } receiver_result_t;
 
 /// 'O' 'T' result, bytes of the image received (u32, little-endian).

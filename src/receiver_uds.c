@@ -230,9 +230,10 @@ static uds_nrc_t download(receiver_t *r, const uds_call_t *call, receiver_events
     if (again) return UDS_OK; // the response was lost
     *events |= (r->state == RECEIVER_RECEIVING) ? end(r, RECEIVER_ABORTED) : RECEIVER_NONE;
     ring_clear(&r->ring);
+    if (at > 0 && (r->ota.phase != OTA_FOUND || at != r->ota.at)) return UDS_REQUEST_OUT_OF_RANGE;
     r->received = at;
+    r->result = RECEIVER_NOTHING_YET;
     if (at > 0) {
-        if (r->ota.phase != OTA_FOUND || at != r->ota.at) return UDS_REQUEST_OUT_OF_RANGE;
         (void)ota_resume(&r->ota);
     } else {
         (void)ota_begin(&r->ota, call->size);
@@ -249,6 +250,7 @@ static uds_nrc_t download(receiver_t *r, const uds_call_t *call, receiver_events
 static bool block_done(receiver_t *r, uds_nrc_t *nrc)
 {
     *nrc = nrc_of(&r->ota);
+    if (*nrc) uds_server_stop(&r->uds);
     return *nrc || ring_free(&r->ring) >= r->uds_cfg.block_max - BLOCK_HEAD;
 }
 
@@ -278,13 +280,15 @@ static uds_nrc_t check_preconditions(receiver_t *r)
     return put_byte(r, count > 0) && put(r, unmet, count) ? UDS_OK : UDS_RESPONSE_TOO_LONG;
 }
 
-/// Empty, or the whole of what may be written: ALFI, address 0, size.
-static bool names_the_slot(const receiver_t *r, const uds_call_t *call)
+/// Empty, or what may be written: ALFI, address 0, size.
+static uds_nrc_t check_erase(const receiver_t *r, const uds_call_t *call)
 {
     const uint32_t slot = r->cfg->ota.layout->slot[next_slot(r)].size;
-    if (call->len == 0) return true;
-    return call->len == 9 && call->data[0] == 0x44 && load_be32(&call->data[1]) == 0 &&
-           load_be32(&call->data[5]) <= slot;
+    if (call->len == 0) return UDS_OK;
+    if (call->len != 9) return UDS_INCORRECT_LENGTH;
+    const uint32_t size = load_be32(&call->data[5]);
+    const bool fits = call->data[0] == 0x44 && load_be32(&call->data[1]) == 0;
+    return fits && size > 0 && size <= slot ? UDS_OK : UDS_REQUEST_OUT_OF_RANGE;
 }
 
 static uds_nrc_t activate(receiver_t *r, receiver_events_t *events)
@@ -319,18 +323,17 @@ static bool start_routine(receiver_t *r, const uds_call_t *call, uds_nrc_t *nrc,
     ota_t *ota = &r->ota;
     const bool engine = call->id == UDS_RID_ERASE_MEMORY || call->id == UDS_RID_DOWNLOAD_POSITION ||
                         call->id == UDS_RID_REACTIVATE;
-    *nrc = UDS_OK;
-    if (call->id == UDS_RID_ERASE_MEMORY && !names_the_slot(r, call)) {
-        *nrc = UDS_REQUEST_OUT_OF_RANGE;
-        return true;
-    }
+    *nrc = call->id == UDS_RID_ERASE_MEMORY ? check_erase(r, call) : UDS_OK;
+    if (*nrc) return true;
     if (engine) {
         *events |= give_up(r);
         r->activated = false;
     }
     switch (call->id) {
     case UDS_RID_CHECK_PRECONDITIONS: *nrc = check_preconditions(r); return true;
-    case UDS_RID_CHECK_MEMORY: (void)put_byte(r, ota->phase != OTA_VERIFIED); return true;
+    case UDS_RID_CHECK_MEMORY:
+        (void)put_byte(r, ota->phase != OTA_VERIFIED && !r->activated);
+        return true;
     case UDS_RID_CHECK_DEPENDENCIES: *nrc = activate(r, events); break;
     case UDS_RID_CONFIRM: *nrc = confirm(r); break;
     case UDS_RID_REJECT: *nrc = reject(r); break;

@@ -8,12 +8,14 @@ images=$(dirname "$(readlink -f "$0")")/../test/vectors/image
 dir=$(mktemp -d "${TMPDIR:-/tmp}/isotp-ota-demo.XXXXXX")
 bus="virtual:demo-$$"
 device=
+flasher=
 shown=0
 
 finish() {
     code=$?
     trap - EXIT INT TERM HUP
     if [ -n "$device" ]; then kill "$device" 2>/dev/null || true; fi
+    if [ -n "$flasher" ]; then kill "$flasher" 2>/dev/null || true; fi
     wait
     rm -rf "$dir"
     exit "$code"
@@ -67,19 +69,37 @@ step "A simulated ESP32-C3: a 4 MB flash with two OTA slots, firmware 1.2.3 in t
 isotp_ota device --create --flash flash.bin --app firmware-1.2.3.bin
 start_device
 
+step "Who is on the bus?"
+isotp_ota scan --channel "$bus"
+
 step "Update it to 1.3.0 over CAN"
 isotp_ota flash --channel "$bus" firmware-1.3.0.bin
 wait_for 'running partition: ota_1'
 
-step "And back to 1.2.3, the way the original example sends it"
-isotp_ota flash --channel "$bus" --protocol plain firmware-1.2.3.bin
-wait_for 'running partition: ota_0'
+step "The other slot still holds 1.2.3; erase it, so that there is something to send"
+isotp_ota raw --channel "$bus" 10 02
+isotp_ota raw --channel "$bus" 31 01 FF 00
+
+step "Back to 1.2.3. In the middle of it the device loses its power; flash waits for it, and goes on"
+isotp_ota flash --channel "$bus" firmware-1.2.3.bin >flash.log 2>&1 &
+flasher=$!
+wait_for 'update: started'
+sleep 1
+kill -9 "$device"
+wait "$device" 2>/dev/null || true
+device=
+echo "    (the plug is pulled, and put back)"
+start_device
+wait "$flasher"
+flasher=
+cat flash.log
+wait_for 'self-test: passed'
 
 step "Now break one: a byte of 1.3.0 is damaged. flash would not even send it:"
 cp firmware-1.3.0.bin damaged.bin
 printf '\377' | dd of=damaged.bin bs=1 seek=40000 conv=notrunc 2>/dev/null
 isotp_ota flash --channel "$bus" damaged.bin || echo "(exit code $?)"
-echo "send does not look, so the device has to:"
+echo "send, which speaks the original example's protocol, does not look, so the device has to:"
 isotp_ota send "$bus" damaged.bin || echo "(exit code $?)"
 wait_for failed
 

@@ -84,6 +84,41 @@ class Tshark(harness.TestCase):
                 device.path.unlink()
                 self.check(path, len(image), blocks)
 
+    def test_what_flash_wrote(self):
+        image = self.image("new", 20000)
+        blocks = -(-len(image.read_bytes()) // 4093)
+        device = self.new_device(self.image("old"))
+        for suffix in ("pcap", "log"):
+            with self.subTest(suffix):
+                path = self.dir / f"flash.{suffix}"
+                done = self.flash(image, "--log", path, "--no-resume")
+                self.assertEqual(done.code, 0, done)
+                self.assert_healthy(path)
+                messages = self.messages(path)
+                requests = [m.sid for m in messages if m.reply == 0 and m.can_id == 0x7E0]
+                begin = requests.index(0x27)
+                self.assertEqual(requests[begin - 1:begin + 7 + blocks],
+                                 [0x10, 0x27, 0x2E, 0x34, *[0x36] * blocks, 0x37, 0x31, 0x31, 0x11])
+                self.assertEqual(set(requests[:begin - 1]), {0x22, 0x10, 0x31})
+                self.assertEqual(set(requests[begin + 7 + blocks:]), {0x22})
+                self.assertEqual([m for m in messages if m.sid == NEGATIVE], [])
+                quiet = [m.sid for m in messages if m.can_id == 0x7DF and m.sid != 0x3E]
+                self.assertEqual(quiet, [0x10, 0x85, 0x28, 0x10])
+        self.stop(device)
+
+    def test_what_flash_wrote_of_an_update_that_broke_off(self):
+        image, path = self.image("new", 40000), self.dir / "resumed.pcap"
+        device = self.new_device(self.image("old"), bitrate=500000)
+        flash = self.start("flash", "-c", self.channel(), "--log", path, image)
+        flash.wait_for(r": 50% \(", "stderr")
+        device.kill()
+        device.finish()
+        device = self.device(device.path, bitrate=500000)
+        self.assertEqual(flash.finish().code, 0)
+        self.stop(device)
+        # The one message that the device did not hear to its end is complete on the bus all the same.
+        self.assert_healthy(path)
+
     def test_a_broken_message_would_be_seen(self):
         path = self.dir / "broken.log"
         device = self.new_device(self.image("old"), "--log", path)

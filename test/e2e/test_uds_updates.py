@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import zipfile
 
 import harness
 from harness import V123, V123_APP, V130, V130_APP
@@ -209,6 +210,29 @@ class UdsUpdates(harness.TestCase):
         events = [json.loads(line) for line in done.out.splitlines()]
         self.assertEqual((events[-1]["event"], events[-1]["exit"], done.code), ("failed", 4, 4))
         self.assertRegex(events[-1]["reason"], "chip")
+
+    def test_a_report(self):
+        key = self.file("key.txt", SECRET)
+        device = self.new_device()
+        bundle, folder = self.dir / "a report.zip", self.dir / "a folder of reports"
+        done = self.flash(V130, "--report", bundle, "--key", key)
+        self.assertEqual(done.code, 0, done)
+        self.assert_confirms(device, "ota_1", V130_APP)
+        with zipfile.ZipFile(bundle) as z:
+            self.assertIsNone(z.testzip())
+            files = {name: z.read(name) for name in z.namelist()}
+        names = {"report.txt", "output.txt", "trace.txt", "profile.txt", "bus.pcap", "bus.log"}
+        self.assertEqual(set(files), names)
+        self.assertRegex(files["report.txt"].decode(), r"(?s)command: isotp-ota flash .*exit code: 0")
+        self.assertRegex(files["trace.txt"].decode(), r"(?s)RequestDownload, 65664 bytes.*ECUReset")
+        self.assertRegex(files["output.txt"].decode(), "restarting")
+        self.assertFalse([name for name, content in files.items() if bytes.fromhex(SECRET) in content])
+        done = self.flash(harness.VECTORS / "image" / "app_c6.bin", "--report", folder)
+        self.assertEqual(done.code, 4, done)
+        self.assertEqual({p.name for p in folder.iterdir()}, names)
+        self.assertRegex((folder / "report.txt").read_text(), "exit code: 4\noutcome: refused")
+        self.refused(self.flash(V123, "--report", self.dir / "no" / "such.zip"), 1, "such.zip")
+        self.assert_runs(device, "ota_1", V130_APP)
 
     def test_the_standard_s_profile(self):
         device = self.new_device()

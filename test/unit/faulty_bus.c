@@ -175,7 +175,8 @@ bool faulty_bus_run(faulty_bus_t *bus, usec_t until)
     bus->events[0] = bus->events[1] = 0;
     for (unsigned turns = 0; turns < TURNS_MAX; turns++) {
         if (bus->on_wire && bus->free_at <= bus->now) end_frame(bus);
-        const bool served = serve(bus, 0) | serve(bus, 1);
+        bool served = serve(bus, 0);
+        served = serve(bus, 1) || served;
         if (!bus->on_wire) begin_frame(bus);
         if (bus->events[0] || bus->events[1]) return true;
         if (served) continue;

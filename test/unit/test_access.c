@@ -15,8 +15,8 @@ static void computes_the_key_that_others_compute(void **state)
     uint8_t secret[20], seed[ACCESS_SEED_LEN] = { 0 }, key[ACCESS_KEY_LEN], expected[16];
     access_psa_t psa;
     access_t access;
-    for (uint8_t i = 0; i < sizeof secret; i++)
-        secret[i] = i;
+    for (size_t i = 0; i < sizeof secret; i++)
+        secret[i] = (uint8_t)i;
     assert_true(access_psa_init(&psa, secret, sizeof secret, &access));
     assert_true(access.key(access.ctx, 1, seed, key));
     vector_unhex("6DF7E8984B29906AEF313B71A3A1634D", expected, sizeof expected);

@@ -293,6 +293,7 @@ static void refused_image(const char *name, uint8_t nrc, receiver_result_t resul
     assert_true(w.events & RECEIVER_FAILED);
     assert_int_equal(w.nor.erases + w.nor.progs, before); // nothing was touched
     expect_result(result);
+    expect("3603AA", "7F3624"); // it is over
     expect("37", "7F3724");
     assert_int_equal(world_boot(&w), 0);
     free(image);
@@ -398,7 +399,8 @@ static void the_slot_can_be_erased_before(void **state)
     (void)state;
     memset(&w.nor.mem[w.layout.slot[1].at], 0x5A, WORLD_SLOT);
     expect("1002", "5002..");
-    expect("3101FF0001", "7F3131");
+    expect("3101FF0001", "7F3113");
+    expect("3101FF00440000000000000000", "7F3131");
     expect("3101FF00440000000100001000", "7F3131");
     expect("3101FF00440000000000020001", "7F3131");
     expect("3101FF00440000000000020000", "7101FF0000");
@@ -411,6 +413,7 @@ static void the_slot_can_be_erased_before(void **state)
     assert_int_equal(w.nor.erases, erases);
     expect("3101FF01", "7101FF0100");
     expect("3101FF01", "7101FF0100"); // the response may have been lost
+    expect("31010202", "7101020200");
     expect_new();
 }
 
