@@ -42,23 +42,29 @@ static void print_time(const monitor_t *m, json_out_t *json, usec_t at)
                (unsigned long long)(since % 1000000));
 }
 
+static void check_stdout(monitor_t *m)
+{
+    if (ferror(stdout)) m->events |= MONITOR_CLOSED;
+}
+
 static void end_line(monitor_t *m, json_out_t *json)
 {
     if (m->json) json_out_close(json, '}');
     putchar('\n');
-    if (ferror(stdout)) m->events |= MONITOR_CLOSED;
+    check_stdout(m);
 }
 
 static void print_line(void *ctx, const trace_line_t *line)
 {
     monitor_t *m = ctx;
-    static const char *const names[] = {
-        [TRACE_MESSAGE] = "message", [TRACE_BROKEN] = "broken", [TRACE_FLOW] = "flow"
-    };
+    static const char *const names[] = { [TRACE_MESSAGE] = "message",
+                                         [TRACE_BROKEN] = "broken",
+                                         [TRACE_FLOW] = "flow",
+                                         [TRACE_SILENT] = "silent" };
     json_out_t json = { .out = stdout };
     if (!m->json) {
         trace_print(stdout, line, m->start);
-        end_line(m, &json);
+        check_stdout(m);
         return;
     }
     json_out_open(&json, NULL, '{');
@@ -69,6 +75,7 @@ static void print_line(void *ctx, const trace_line_t *line)
     if (line->kind == TRACE_MESSAGE) {
         json_out_number(&json, "bytes", line->len);
         json_out_hex(&json, "data", line->p, line->held);
+        json_out_milli(&json, "took_ms", (int64_t)line->took);
     }
     if (line->response) {
         json_out_milli(&json, "response_ms", (int64_t)line->after);

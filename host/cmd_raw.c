@@ -60,7 +60,7 @@ static void show_answer(const raw_t *o, const tester_t *t)
     char text[TEXT_CAP], name[16];
     const uint8_t *p = t->message;
     const bool negative = p[0] == UDS_NEGATIVE;
-    uds_text_message(p, t->message_len, text, sizeof text);
+    uds_text_response(o->request, o->len, p, t->message_len, text, sizeof text);
     name_of(o, t->from, name);
     if (o->json) {
         json_out_t json = { .out = stdout };

@@ -111,7 +111,6 @@ static void print_line(void *ctx, const trace_line_t *line)
 {
     const printer_t *p = ctx;
     trace_print(p->out, line, p->start);
-    fputc('\n', p->out);
 }
 
 /// Adds what is in a file, and closes it.

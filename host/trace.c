@@ -28,6 +28,8 @@ enum {
     HEADER_LEN = 8,
     STATUS_LEN = 7,
     MESSAGE_FULL = 4095, // plain: a shorter message ends the transfer
+    REQUEST_CAP = 64,    // bytes of a request that tell which response is its own
+    LONG = 256,          // bytes of a message whose rate is of interest
 };
 #define LIMIT (1000 * USEC_MS) // N_Bs, N_Cr
 
@@ -49,9 +51,16 @@ typedef struct {
     uint8_t held[TRACE_HELD_MAX];
     // The UDS request that was sent with it
     bool open;
-    uint8_t sid;
+    bool answers; // a response is wanted
+    uint8_t request[REQUEST_CAP];
+    size_t request_len;
     usec_t asked; // when its last frame came
     unsigned pending;
+    usec_t shown; // when the latest 0x78 was that is worth a line
+    // The download in progress: blocks of TransferData
+    usec_t download; // when it began
+    uint32_t blocks, bytes;
+    uint8_t counter;
     // The transfer in progress
     transfer_t transfer;
     uint32_t total, got;
@@ -121,11 +130,9 @@ static int guess(trace_t *t, uint32_t id, bool ext)
 
 // --- What comes out ---
 
-static void say(trace_t *t, const node_t *n, trace_kind_t kind, const char *text)
+static void say(trace_t *t, const node_t *n, trace_kind_t kind, usec_t at, const char *text)
 {
-    const trace_line_t line = {
-        .kind = kind, .at = t->now, .id = n->id, .ext = n->ext, .text = text
-    };
+    const trace_line_t line = { .kind = kind, .at = at, .id = n->id, .ext = n->ext, .text = text };
     t->out(t->ctx, &line);
 }
 
@@ -141,7 +148,7 @@ __attribute__((format(printf, 3, 4))) static void broken(trace_t *t, node_t *n, 
     vsnprintf(text + used, sizeof text - (size_t)used, why, args);
     va_end(args);
     n->state = IDLE;
-    say(t, n, TRACE_BROKEN, text);
+    say(t, n, TRACE_BROKEN, t->now, text);
 }
 
 /// A part of a transfer in `plain` or `header`, or a status message. False: neither.
@@ -185,18 +192,6 @@ static bool transfer_text(trace_t *t, node_t *n, char *text, size_t cap)
     return true;
 }
 
-/// The open request that this response belongs to, NULL: none was seen.
-static node_t *request_of(trace_t *t, const node_t *n, uint8_t sid)
-{
-    if (n->peer != NOBODY && t->node[n->peer].open && t->node[n->peer].sid == sid)
-        return &t->node[n->peer];
-    for (int i = 0; i < t->count; i++) {
-        node_t *f = &t->node[i];
-        if (f->functional && f->open && f->ext == n->ext && f->sid == sid) return f;
-    }
-    return NULL;
-}
-
 /// Is bit 7 of byte 1 the wish to get no positive response?
 static bool has_sub_function(uint8_t sid)
 {
@@ -218,29 +213,103 @@ static bool has_sub_function(uint8_t sid)
     }
 }
 
-static void uds_exchange(trace_t *t, node_t *n, trace_line_t *line)
+/// A response of `len` bytes may answer the request: it repeats what it shall of it.
+static bool answers(const node_t *request, const uint8_t *p, uint32_t len)
+{
+    const uint8_t *q = request->request;
+    if (!request->open) return false;
+    if (p[0] == UDS_NEGATIVE) return len >= UDS_NEGATIVE_LEN && p[1] == q[0];
+    if (p[0] != q[0] + UDS_POSITIVE) return false;
+    if (len < 2 || request->request_len < 2) return true;
+    if (q[0] == UDS_TRANSFER_DATA) return p[1] == q[1];
+    if (has_sub_function(q[0])) return p[1] == (q[1] & ~UDS_SPR);
+    if (len < 3 || (q[0] != UDS_READ_DID && q[0] != UDS_WRITE_DID)) return true;
+    const size_t last = (q[0] == UDS_READ_DID) ? request->request_len : 3;
+    for (size_t i = 1; i + 2 <= last; i += 2)
+        if (memcmp(p + 1, q + i, 2) == 0) return true;
+    return request->request_len == REQUEST_CAP;
+}
+
+/// The open request that this response belongs to, NULL: none was seen.
+static node_t *request_of(trace_t *t, const node_t *n)
+{
+    if (n->peer != NOBODY && answers(&t->node[n->peer], n->held, n->len)) return &t->node[n->peer];
+    for (int i = 0; i < t->count; i++) {
+        node_t *f = &t->node[i];
+        if (f->functional && f->ext == n->ext && answers(f, n->held, n->len)) return f;
+    }
+    return NULL;
+}
+
+/// The request of `n` is over at `at`. One to all may be answered by many or nobody.
+static void close_request(trace_t *t, node_t *n, usec_t at, bool end)
+{
+    char text[TEXT_CAP], until[40] = "before the log ends", pending[40] = "";
+    if (n->open && n->answers && !n->functional) {
+        const usec_t waited = later(at, n->asked) - n->asked;
+        if (!end) (void)snprintf(until, sizeof until, "for %.1f ms", (double)waited / 1000);
+        if (n->pending) (void)snprintf(pending, sizeof pending, ", after %u x 78", n->pending);
+        (void)snprintf(text, sizeof text, "no response to %s %s%s", uds_text_sid(n->request[0]),
+                       until, pending);
+        say(t, n, TRACE_SILENT, at, text);
+    }
+    n->open = false;
+}
+
+static void open_request(trace_t *t, node_t *n)
 {
     const uint8_t *p = n->held;
-    if (uds_text_sid(p[0])) {
-        const bool silent = n->len >= 2 && has_sub_function(p[0]) && (p[1] & UDS_SPR);
-        // A TesterPresent between a request and its response does not end that exchange.
-        if (silent && p[0] == UDS_TESTER_PRESENT) return;
-        n->open = true;
-        n->sid = p[0];
-        n->asked = t->now;
-        n->pending = 0;
-        return;
-    }
-    const bool negative = p[0] == UDS_NEGATIVE && n->len >= UDS_NEGATIVE_LEN;
-    node_t *request = request_of(t, n, negative ? p[1] : (uint8_t)(p[0] - UDS_POSITIVE));
-    if (!request) return;
+    const bool silent = n->len >= 2 && has_sub_function(p[0]) && (p[1] & UDS_SPR);
+    // A TesterPresent between a request and its response does not end that exchange.
+    if (silent && p[0] == UDS_TESTER_PRESENT) return;
+    close_request(t, n, n->first, false);
+    n->open = true;
+    n->answers = !silent;
+    n->request_len = smaller(n->len, REQUEST_CAP);
+    memcpy(n->request, p, n->request_len);
+    n->asked = t->now;
+    n->pending = 0;
+}
+
+/// The request that this response belongs to, NULL: none was seen.
+static const node_t *match(trace_t *t, const node_t *n, trace_line_t *line)
+{
+    const uint8_t *p = n->held;
+    node_t *request = request_of(t, n);
+    if (!request) return NULL;
     line->response = true;
     line->after = (n->first > request->asked) ? n->first - request->asked : 0;
     line->pending = request->pending;
-    if (negative && p[2] == UDS_RESPONSE_PENDING)
+    if (p[0] == UDS_NEGATIVE && p[2] == UDS_RESPONSE_PENDING) {
+        line->again = request->pending > 0 && t->now - request->shown < LIMIT;
+        if (!line->again) request->shown = t->now;
         request->pending++;
-    else if (!request->functional)
+    } else if (!request->functional) {
         request->open = false;
+    }
+    return request;
+}
+
+/// How much is sent between RequestDownload and RequestTransferExit, blocks that are repeated once.
+static void count_download(node_t *n, char *text, size_t cap)
+{
+    const uint8_t *p = n->held;
+    if (p[0] == UDS_REQUEST_DOWNLOAD) {
+        n->download = n->first;
+        n->blocks = n->bytes = 0;
+    } else if (p[0] == UDS_TRANSFER_DATA && n->len > 2 && (n->blocks == 0 || p[1] != n->counter)) {
+        n->blocks++;
+        n->bytes += n->len - 2;
+        n->counter = p[1];
+    } else if (p[0] == UDS_TRANSFER_EXIT && n->blocks > 0) {
+        const usec_t took = n->first - n->download;
+        const size_t used = strlen(text);
+        (void)snprintf(text + used, cap - used, ": %u bytes in %u blocks", n->bytes, n->blocks);
+        n->blocks = 0;
+        if (took == 0) return;
+        (void)snprintf(text + strlen(text), cap - strlen(text), ", %.1f s, %.1f kB/s",
+                       (double)took / 1e6, (double)n->bytes * 1000 / (double)took);
+    }
 }
 
 static void complete(trace_t *t, node_t *n)
@@ -253,16 +322,21 @@ static void complete(trace_t *t, node_t *n)
                           .text = text,
                           .p = n->held,
                           .held = smaller(n->len, TRACE_HELD_MAX),
-                          .len = n->len };
+                          .len = n->len,
+                          .took = t->now - n->first };
     n->state = IDLE;
     if (!transfer_text(t, n, text, sizeof text)) {
+        const bool asks = uds_text_sid(n->held[0]) != NULL;
+        const node_t *request = asks ? NULL : match(t, n, &line);
+        if (asks) open_request(t, n);
         // What is not kept is the data of a block, which counts, but is not looked at.
-        uds_text_message(n->held, line.held, text, sizeof text);
+        uds_text_response(request ? request->request : NULL, request ? request->request_len : 0,
+                          n->held, line.held, text, sizeof text);
         if (n->len > TRACE_HELD_MAX && n->held[0] == UDS_TRANSFER_DATA)
             snprintf(text, sizeof text, "TransferData block %u, %u bytes", n->held[1], n->len - 2);
         else if (n->len > TRACE_HELD_MAX)
             snprintf(text + strlen(text), sizeof text - strlen(text), " (%u bytes)", n->len);
-        uds_exchange(t, n, &line);
+        if (asks) count_download(n, text, sizeof text);
     }
     n->done = t->now;
     t->out(t->ctx, &line);
@@ -396,9 +470,10 @@ static void on_consecutive(trace_t *t, node_t *n, const pci_t *pci)
 static void on_flow_control(trace_t *t, node_t *n, const pci_t *pci)
 {
     node_t *sender = (n->peer == NOBODY) ? NULL : &t->node[n->peer];
-    if (pci->number > 2) say(t, n, TRACE_FLOW, "flow control with a reserved flow status");
-    if (pci->number == 1) say(t, n, TRACE_FLOW, "flow control: WAIT");
-    if (pci->number == 2) say(t, n, TRACE_FLOW, "flow control: OVFLW, too long or not wanted");
+    if (pci->number > 2) say(t, n, TRACE_FLOW, t->now, "flow control with a reserved flow status");
+    if (pci->number == 1) say(t, n, TRACE_FLOW, t->now, "flow control: WAIT");
+    if (pci->number == 2)
+        say(t, n, TRACE_FLOW, t->now, "flow control: OVFLW, too long or not wanted");
     if (!sender || sender->state == IDLE) return;
     sender->last = t->now;
     if (pci->number > 1) {
@@ -433,7 +508,7 @@ void trace_input(trace_t *t, const can_frame_t *frame, usec_t now)
     node_t *n = &t->node[i];
     const pci_t pci = pci_of(frame);
     switch (pci.kind) {
-    case NOTHING: say(t, n, TRACE_BROKEN, "a frame that is none of ISO-TP"); break;
+    case NOTHING: say(t, n, TRACE_BROKEN, t->now, "a frame that is none of ISO-TP"); break;
     case SINGLE:
     case FIRST: begin(t, n, &pci); break;
     case CONSECUTIVE: on_consecutive(t, n, &pci); break;
@@ -444,18 +519,26 @@ void trace_input(trace_t *t, const can_frame_t *frame, usec_t now)
 void trace_end(trace_t *t, usec_t now)
 {
     trace_tick(t, now);
-    for (int i = 0; i < t->count; i++)
+    for (int i = 0; i < t->count; i++) {
         if (t->node[i].state != IDLE) broken(t, &t->node[i], "the log ends here");
+        close_request(t, &t->node[i], t->now, true);
+    }
 }
 
 void trace_print(FILE *out, const trace_line_t *line, usec_t start)
 {
+    if (line->again) return;
     const usec_t since = line->at > start ? line->at - start : 0;
     fprintf(out, "%4llu.%06llu  ", (unsigned long long)(since / 1000000),
             (unsigned long long)(since % 1000000));
     fprintf(out, line->ext ? "%08X" : "%03X", line->id);
-    fprintf(out, "  %s%s", line->kind == TRACE_BROKEN ? "! " : "", line->text);
+    const bool wrong = line->kind == TRACE_BROKEN || line->kind == TRACE_SILENT;
+    fprintf(out, "  %s%s", wrong ? "! " : "", line->text);
     if (line->response) fprintf(out, "  (%.1f ms", (double)line->after / 1000);
     if (line->response && line->pending) fprintf(out, ", %u x 78 before", line->pending);
     if (line->response) fputc(')', out);
+    if (line->len >= LONG && line->took > 0)
+        fprintf(out, "  [%.1f ms, %.1f kB/s]", (double)line->took / 1000,
+                (double)line->len * 1000 / (double)line->took);
+    fputc('\n', out);
 }

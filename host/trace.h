@@ -23,6 +23,7 @@ typedef enum {
     TRACE_MESSAGE, // a whole message
     TRACE_BROKEN,  // one that was lost or broke off
     TRACE_FLOW,    // a flow control that says WAIT, OVFLW, or nothing known
+    TRACE_SILENT,  // a request without a response, when another one begins or the log ends
 } trace_kind_t;
 
 enum { TRACE_HELD_MAX = 512 }; // bytes of a message that are kept
@@ -36,9 +37,11 @@ typedef struct {
     const uint8_t *p; // TRACE_MESSAGE: its first `held` bytes
     size_t held;
     uint32_t len;     // TRACE_MESSAGE: all its bytes
+    usec_t took;      // TRACE_MESSAGE: from its first frame to its last
     bool response;    // to a UDS request that was seen:
     usec_t after;     // from the request's last frame to this one's first
     unsigned pending; // negative responses 0x78 before it
+    bool again;       // one of those that come soon after another, and say nothing new
 } trace_line_t;
 
 typedef struct trace trace_t;
@@ -55,7 +58,8 @@ void trace_input(trace_t *t, const can_frame_t *frame, usec_t now);
 void trace_tick(trace_t *t, usec_t now);
 void trace_end(trace_t *t, usec_t now);
 
-/// A line for people, without its end: seconds since `start`, identifier, text, response time.
+/// A line for people: seconds since `start`, identifier, text, response time, for long messages their rate.
+/// Nothing for one that says nothing new.
 void trace_print(FILE *out, const trace_line_t *line, usec_t start);
 
 /// What one frame is in ISO-TP: "first frame, 4095 bytes". Returns false, and text is "", if nothing.

@@ -45,4 +45,8 @@ size_t uds_text_data(uint16_t did, const uint8_t *p, size_t len, char *out, size
 /// Returns its length.
 size_t uds_text_message(const uint8_t *p, size_t len, char *out, size_t cap);
 
+/// The same for a response whose request is known, which tells where the data of each identifier end.
+size_t uds_text_response(const uint8_t *request, size_t request_len, const uint8_t *p, size_t len,
+                         char *out, size_t cap);
+
 #endif

@@ -11,7 +11,8 @@
 enum {
     HEX_MAX = 24, // bytes of unknown data that are shown
     TEXT_MAX = 64,
-    LITTLE = 8, // room for "..." and the end
+    LITTLE = 8,    // room for "..." and the end
+    AHEAD_MAX = 8, // identifiers that a response may leave out in a row
 };
 
 typedef struct {
@@ -259,13 +260,56 @@ static void add_did(text_t *t, uint32_t did)
 
 // --- Services. `b` is what follows the service identifier ---
 
-static void add_record(text_t *t, bytes_t *b)
+static uint16_t did_at(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
+
+/// The identifier at `i` of those `asked` and its data may be what begins here: at least a byte, and behind those
+/// of a known length nothing or another one.
+static bool may_begin(const bytes_t *asked, size_t i, const uint8_t *p, size_t len)
+{
+    const uint16_t did = did_at(asked->p + i);
+    if (len < 3 || did_at(p) != did) return false;
+    const bytes_t data = { p + 2, len - 2 };
+    const size_t wanted = did_len(did, &data);
+    if (wanted == 0 || wanted == data.len) return true;
+    if (data.len < wanted + 3) return false;
+    for (size_t j = i + 2; j + 2 <= smaller(asked->len, i + 2 + 2 * AHEAD_MAX); j += 2)
+        if (did_at(data.p + wanted) == did_at(asked->p + j)) return true;
+    return false;
+}
+
+/// How many bytes until one of those `asked` begins, as soon as `from`; 0: none does.
+static size_t until_next(const bytes_t *b, const bytes_t *asked, size_t from, size_t to)
+{
+    for (size_t i = 0; i + 2 <= smaller(asked->len, 2 * AHEAD_MAX); i += 2)
+        for (size_t at = from; at < smaller(to, b->len); at++)
+            if (may_begin(asked, i, b->p + at, b->len - at)) return at;
+    return 0;
+}
+
+/// How many of these bytes belong to `did`. `asked`: what else was, in this order; NULL: not known.
+static size_t data_len(uint16_t did, const bytes_t *b, const bytes_t *asked)
+{
+    const size_t known = did_len(did, b);
+    if (known == b->len) return known;
+    if (known > 0 && until_next(b, asked, known, known + 1)) return known;
+    const size_t found = until_next(b, asked, 1, b->len);
+    if (found) return found;
+    const bool unknown = known == 0 || b->len < known + 3 || asked->p;
+    return unknown ? b->len : known;
+}
+
+static void add_record(text_t *t, bytes_t *b, bytes_t asked)
 {
     uint32_t did;
-    while (b->len > 0 && take(t, b, 2, &did)) {
-        size_t len = did_len((uint16_t)did, b);
-        // Where the next one begins is known only after those of a known length.
-        if (len == 0 || b->len < len + 3) len = b->len;
+    while (b->len > 0 && t->len + 1 < t->cap && take(t, b, 2, &did)) {
+        bytes_t rest = asked;
+        while (rest.len >= 2 && did_at(rest.p) != did)
+            drop(&rest, 2);
+        if (rest.len >= 2) {
+            drop(&rest, 2);
+            asked = rest;
+        }
+        const size_t len = data_len((uint16_t)did, b, &asked);
         add_did(t, did);
         add(t, ": ");
         add_did_data(t, (uint16_t)did, b->p, len);
@@ -421,8 +465,8 @@ static void negative(text_t *t, bytes_t *b)
     if (take(t, b, 1, &nrc)) add(t, ": %s (%02X)", uds_text_nrc((uint8_t)nrc), nrc);
 }
 
-/// Everything behind the service's name. `sid` is the request's.
-static void service(text_t *t, uint8_t sid, bytes_t *b, bool response)
+/// Everything behind the service's name. `sid` is the request's; `asked`: identifiers in it, if it is known.
+static void service(text_t *t, uint8_t sid, bytes_t *b, bool response, bytes_t asked)
 {
     uint8_t sub = 0;
     bool suppressed = false;
@@ -452,7 +496,7 @@ static void service(text_t *t, uint8_t sid, bytes_t *b, bool response)
     case UDS_CLEAR_DTC: clear_dtc(t, b); break;
     case UDS_READ_DID:
         if (response)
-            add_record(t, b);
+            add_record(t, b, asked);
         else
             read_did(t, b);
         break;
@@ -460,7 +504,7 @@ static void service(text_t *t, uint8_t sid, bytes_t *b, bool response)
         if (response)
             read_did(t, b);
         else
-            add_record(t, b);
+            add_record(t, b, asked);
         break;
     case UDS_REQUEST_DOWNLOAD:
     case 0x35:
@@ -484,8 +528,12 @@ size_t uds_text_data(uint16_t did, const uint8_t *p, size_t len, char *out, size
     return t.len;
 }
 
-size_t uds_text_message(const uint8_t *p, size_t len, char *out, size_t cap)
+size_t uds_text_response(const uint8_t *request, size_t request_len, const uint8_t *p, size_t len,
+                         char *out, size_t cap)
 {
+    bytes_t asked = { NULL, 0 };
+    if (request_len > 0 && request[0] == UDS_READ_DID)
+        asked = (bytes_t){ request + 1, request_len - 1 };
     text_t t = { out, cap, 0 };
     bytes_t b = { p, len };
     out[0] = '\0';
@@ -500,18 +548,22 @@ size_t uds_text_message(const uint8_t *p, size_t len, char *out, size_t cap)
         add_rest(&t, &b);
         return t.len;
     }
-    const char *request = uds_text_sid(first);
-    const char *response =
-        (first & UDS_POSITIVE) ? uds_text_sid((uint8_t)(first - UDS_POSITIVE)) : NULL;
-    if (request) {
-        add(&t, "%s", request);
-        service(&t, first, &b, false);
-    } else if (response) {
-        add(&t, "positive: %s", response);
-        service(&t, (uint8_t)(first - UDS_POSITIVE), &b, true);
+    const char *name = uds_text_sid(first);
+    const uint8_t sid = (first & UDS_POSITIVE) ? (uint8_t)(first - UDS_POSITIVE) : 0;
+    if (name) {
+        add(&t, "%s", name);
+        service(&t, first, &b, false, (bytes_t){ NULL, 0 });
+    } else if (uds_text_sid(sid)) {
+        add(&t, "positive: %s", uds_text_sid(sid));
+        service(&t, sid, &b, true, asked);
     } else {
         add(&t, "service %02X", first);
         add_rest(&t, &b);
     }
     return t.len;
+}
+
+size_t uds_text_message(const uint8_t *p, size_t len, char *out, size_t cap)
+{
+    return uds_text_response(NULL, 0, p, len, out, cap);
 }

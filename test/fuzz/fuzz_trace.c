@@ -76,6 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     must(text != NULL, "no memory");
     must(uds_text_message(p + 1, len - 1, text, cap) == strlen(text), "a wrong length");
     check_text(text);
+    (void)uds_text_response(p, len / 2, p + len / 2, len - len / 2, text, cap);
+    check_text(text);
     (void)uds_text_data((uint16_t)(0xFD00 + p[0]), p + 1, len - 1, text, cap);
     check_text(text);
     free(text);

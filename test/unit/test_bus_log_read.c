@@ -1,7 +1,7 @@
 // test_bus_log_read.c - logs of ours and of other programs, and files that are none.
 // SPDX-License-Identifier: Apache-2.0
 //
-// The lines marked so were written by python-can 4.1 and can-utils 2020.11.
+// What python-can and can-utils write is in test/vectors/log; the other lines were made by hand.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,7 @@
 
 #include "bus_log.h"
 #include "bus_log_read.h"
+#include "vectors.h"
 #include <cmocka.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -59,7 +60,7 @@ static void candumps_lines_are_read_with_and_without_a_direction(void **state)
     (void)state;
     reads(
         "(1712230262.015991) can0 7E0#021003\n"
-        "(1712230262.015992) vcan0 18DA10F1#0322F195 R\n" // python-can
+        "(1712230262.015992) vcan0 18DA10F1#0322F195 R\n"
         "(1712230262.0159931) can0 7E8##30001020304050607\n"
         "(0.5) can0 001#\n"
         "(1.0) can0 7E0#R\n"
@@ -116,7 +117,33 @@ static void what_we_write_we_can_read(void **state)
     }
 }
 
-static void asc_of_other_programs_is_read(void **state)
+/// The six data frames that each file in test/vectors/log holds, the first at `start`.
+static void reads_vector(const char *path, usec_t start)
+{
+    size_t len;
+    char expected[1000];
+    uint8_t *bytes = vector_load(path, &len);
+    const unsigned long long us = start;
+    snprintf(expected, sizeof expected,
+             "%llu 7E0:021003CCCCCCCCCC %llu 7E8:065003003201F4 %llu 18DA10F1x:0322F195 "
+             "%llu 7E0FB:000102030405060708090A0B %llu 18DAF110xFE:0102030405060708 %llu 7E8: ",
+             us, us + 509, us + 1009, us + 4009, us + 984010, us + 1084009);
+    assert_string_equal(read_bytes(bytes, len), expected);
+    assert_string_equal(reader.error, "");
+    free(bytes);
+}
+
+static void what_python_can_and_can_utils_write_is_read(void **state)
+{
+    (void)state;
+    reads_vector(VECTORS "/log/python_can.log", 1712230262015991);
+    assert_int_equal(reader.skipped, 2); // a remote frame, an error frame
+    reads_vector(VECTORS "/log/python_can.asc", 0);
+    reads_vector(VECTORS "/log/can_utils.asc", 0);
+    reads_vector(VECTORS "/log/can_utils.log", 1712230262000000);
+}
+
+static void asc_lines_of_every_kind_are_read(void **state)
 {
     (void)state;
     reads(
@@ -126,7 +153,7 @@ static void asc_of_other_programs_is_read(void **state)
         "// version 9.0.0\n"
         "Begin Triggerblock Thu Apr  4 11:31:02.500 am 2024\n"
         "   0.000000 Start of measurement\n"
-        "   0.015991 1  7E0             Tx   d 8 02 10 03 00 CC CC CC CC\n" // python-can
+        "   0.015991 1  7E0             Tx   d 8 02 10 03 00 CC CC CC CC\n"
         "   0.016000 1  18DA10F1x       Rx   d 2 03 22  Length = 180000 BitCount = 92 ID = 1\n"
         "   0.017000 1  7E0             Rx   r\n"
         "   0.018000 1  ErrorFrame\n"
@@ -260,7 +287,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(candumps_lines_are_read_with_and_without_a_direction),
         cmocka_unit_test(what_we_write_we_can_read),
-        cmocka_unit_test(asc_of_other_programs_is_read),
+        cmocka_unit_test(what_python_can_and_can_utils_write_is_read),
+        cmocka_unit_test(asc_lines_of_every_kind_are_read),
         cmocka_unit_test(decimal_and_relative_asc_is_converted),
         cmocka_unit_test(pcap_of_either_byte_order_and_resolution_is_read),
         cmocka_unit_test(what_is_no_log_is_said_with_its_place),

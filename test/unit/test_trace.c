@@ -12,11 +12,7 @@
 
 static char output[1 << 16];
 
-static void print_line(void *ctx, const trace_line_t *line)
-{
-    trace_print(ctx, line, 0);
-    fputc('\n', ctx);
-}
+static void print_line(void *ctx, const trace_line_t *line) { trace_print(ctx, line, 0); }
 
 /// "0.001 7E0#021001" for each line, which lacks parentheses and interface, and the lines expected.
 static void transcript(const char *frames, const char *expected)
@@ -70,16 +66,91 @@ static void the_time_counts_from_last_frame_to_first_frame(void **state)
         "0.002 7E8#300000\n"
         "0.010 7E0#210304\n"
         "0.011 7E8#037F3178\n"
-        "0.030 7E8#037F3178\n"
-        "0.050 7E8#1009710102020001\n"
-        "0.051 7E0#300000\n"
-        "0.090 7E8#21020304\n",
+        "1.030 7E8#037F3178\n"
+        "1.050 7E8#1009710102020001\n"
+        "1.051 7E0#300000\n"
+        "1.090 7E8#21020304\n",
         "   0.001000  7E0  RoutineControl start checkMemory (0202), 01020304\n"
         "   0.011000  7E8  negative: RoutineControl: requestCorrectlyReceived-ResponsePending (78)  (1.0 ms)\n"
-        "   0.030000  7E8  negative: RoutineControl: requestCorrectlyReceived-ResponsePending (78)  (20.0 ms, "
+        "   1.030000  7E8  negative: RoutineControl: requestCorrectlyReceived-ResponsePending (78)  (1020.0 ms, "
         "1 x 78 before)\n"
-        "   0.050000  7E8  positive: RoutineControl start checkMemory (0202), status 00 (OK), 01020304  "
-        "(40.0 ms, 2 x 78 before)\n");
+        "   1.050000  7E8  positive: RoutineControl start checkMemory (0202), status 00 (OK), 01020304  "
+        "(1040.0 ms, 2 x 78 before)\n");
+}
+
+static void of_many_0x78_one_a_second_is_shown(void **state)
+{
+    (void)state;
+    transcript(
+        "0.000 7E0#0137\n"
+        "0.100 7E8#037F3778\n"
+        "0.600 7E8#037F3778\n"
+        "1.100 7E8#037F3778\n"
+        "2.000 7E8#037F3778\n"
+        "2.050 7E8#0177\n",
+        "   0.000000  7E0  RequestTransferExit\n"
+        "   0.100000  7E8  negative: RequestTransferExit: requestCorrectlyReceived-ResponsePending (78)  (100.0 ms)\n"
+        "   1.100000  7E8  negative: RequestTransferExit: requestCorrectlyReceived-ResponsePending (78)  (1100.0 ms, "
+        "2 x 78 before)\n"
+        "   2.050000  7E8  positive: RequestTransferExit  (2050.0 ms, 4 x 78 before)\n");
+}
+
+static void a_request_without_a_response_is_said(void **state)
+{
+    (void)state;
+    transcript(
+        "0.000 7E0#0322F186\n"
+        "0.080 7E0#0322F190\n"
+        "0.090 7E8#037F2278\n"
+        "0.100 7DF#0322F186\n" // to all: nobody must answer
+        "0.200 7DF#0322F186\n"
+        "0.300 7E0#023E80\n"
+        "6.000 7E0#021083\n" // no response is wanted
+        "7.000 7E0#021103\n",
+        "   0.000000  7E0  ReadDataByIdentifier F186 (activeDiagnosticSession)\n"
+        "   0.080000  7E0  ! no response to ReadDataByIdentifier for 80.0 ms\n"
+        "   0.080000  7E0  ReadDataByIdentifier F190 (VIN)\n"
+        "   0.090000  7E8  negative: ReadDataByIdentifier: requestCorrectlyReceived-ResponsePending (78)  (10.0 ms)\n"
+        "   0.100000  7DF  ReadDataByIdentifier F186 (activeDiagnosticSession)\n"
+        "   0.200000  7DF  ReadDataByIdentifier F186 (activeDiagnosticSession)\n"
+        "   0.300000  7E0  TesterPresent, no positive response wanted\n"
+        "   6.000000  7E0  ! no response to ReadDataByIdentifier for 5920.0 ms, after 1 x 78\n"
+        "   6.000000  7E0  DiagnosticSessionControl extended session, no positive response wanted\n"
+        "   7.000000  7E0  ECUReset softReset\n"
+        "   7.000000  7E0  ! no response to ECUReset before the log ends\n");
+}
+
+static void a_late_response_to_another_request_is_not_taken_for_this_ones(void **state)
+{
+    (void)state;
+    transcript(
+        "0.000 7E0#0322F186\n"
+        "0.100 7E0#0322F195\n"
+        "0.101 7E8#0462F18601\n"
+        "0.110 7E8#0462F19531\n"
+        "0.200 7E0#03360100\n"
+        "0.201 7E8#027602\n"
+        "0.202 7E8#027601\n"
+        "0.300 7E0#0431010203\n"
+        "0.301 7E8#0471030202\n"
+        "0.302 7E8#057101020300\n"
+        "0.400 7E0#0522F1861234\n"
+        "0.401 7E8#046212340F\n",
+        "   0.000000  7E0  ReadDataByIdentifier F186 (activeDiagnosticSession)\n"
+        "   0.100000  7E0  ! no response to ReadDataByIdentifier for 100.0 ms\n"
+        "   0.100000  7E0  ReadDataByIdentifier F195 (systemSupplierECUSoftwareVersionNumber)\n"
+        "   0.101000  7E8  positive: ReadDataByIdentifier F186 (activeDiagnosticSession): default session\n"
+        "   0.110000  7E8  positive: ReadDataByIdentifier F195 (systemSupplierECUSoftwareVersionNumber): \"1\"  "
+        "(10.0 ms)\n"
+        "   0.200000  7E0  TransferData block 1, 1 bytes\n"
+        "   0.201000  7E8  positive: TransferData block 2\n"
+        "   0.202000  7E8  positive: TransferData block 1  (2.0 ms)\n"
+        "   0.300000  7E0  RoutineControl start checkProgrammingPreconditions (0203)\n"
+        "   0.301000  7E8  positive: RoutineControl results of checkMemory (0202)\n"
+        "   0.302000  7E8  positive: RoutineControl start checkProgrammingPreconditions (0203), status 00 (OK)  "
+        "(2.0 ms)\n"
+        "   0.400000  7E0  ReadDataByIdentifier F186 (activeDiagnosticSession), 1234\n"
+        "   0.401000  7E8  positive: ReadDataByIdentifier 1234: 0F  (1.0 ms)\n");
 }
 
 static void a_tester_present_in_between_changes_nothing(void **state)
@@ -96,6 +167,47 @@ static void a_tester_present_in_between_changes_nothing(void **state)
         "   0.011000  7E0  TesterPresent, no positive response wanted\n"
         "   0.020000  7E8  positive: TransferData block 1  (20.0 ms)\n"
         "   0.030000  7E8  positive: TransferData block 1\n");
+}
+
+static void a_request_splits_its_response(void **state)
+{
+    (void)state;
+    transcript(
+        "0.000 7E0#052212341235\n"
+        "0.010 7DF#0322F186\n"
+        "0.020 7E8#0762123401123502\n",
+        "   0.000000  7E0  ReadDataByIdentifier 1234, 1235\n"
+        "   0.010000  7DF  ReadDataByIdentifier F186 (activeDiagnosticSession)\n"
+        "   0.020000  7E8  positive: ReadDataByIdentifier 1234: 01; 1235: 02  (20.0 ms)\n");
+}
+
+/// Adds a message of 7E0 in frames 1 ms apart, from `ms` on.
+static void add_block(char *log, unsigned ms, uint8_t counter, unsigned len)
+{
+    (void)sprintf(log + strlen(log), "0.%03u 7E0#1%03X36%02X00000000\n", ms, len, counter);
+    for (unsigned at = 6, sn = 1; at < len; at += 7, sn++)
+        (void)sprintf(log + strlen(log), "0.%03u 7E0#2%X00000000000000\n", ms + sn, sn % 16);
+}
+
+static void long_messages_have_a_rate_and_downloads_a_sum(void **state)
+{
+    (void)state;
+    char log[4000] = "0.000 7E0#0534001100FF\n";
+    add_block(log, 10, 1, 257);
+    add_block(log, 110, 1, 257); // again, for its response was lost
+    add_block(log, 210, 2, 62);
+    strcat(log, "0.300 7E0#0137\n");
+    transcript(log,
+               "   0.000000  7E0  RequestDownload, 255 bytes at 00\n"
+               "   0.010000  7E0  ! no response to RequestDownload for 10.0 ms\n"
+               "   0.010000  7E0  TransferData block 1, 255 bytes  [36.0 ms, 7.1 kB/s]\n"
+               "   0.110000  7E0  ! no response to TransferData for 64.0 ms\n"
+               "   0.110000  7E0  TransferData block 1, 255 bytes  [36.0 ms, 7.1 kB/s]\n"
+               "   0.210000  7E0  ! no response to TransferData for 64.0 ms\n"
+               "   0.210000  7E0  TransferData block 2, 60 bytes\n"
+               "   0.300000  7E0  ! no response to TransferData for 82.0 ms\n"
+               "   0.300000  7E0  RequestTransferExit: 315 bytes in 2 blocks, 0.3 s, 1.1 kB/s\n"
+               "   0.300000  7E0  ! no response to RequestTransferExit before the log ends\n");
 }
 
 static void requests_to_all_have_many_responses(void **state)
@@ -124,7 +236,11 @@ static void messages_of_several_pairs_may_interleave(void **state)
         "   0.001000  600  ECUReset hardReset\n"
         "   0.000000  18DA10F1  ReadDataByIdentifier 0005, 0607, 0809, incomplete\n"
         "   0.001000  7E8  WriteDataByIdentifier 0001: 0203040506\n"
-        "   0.000000  7E0  ReadDataByIdentifier 0001, 0203, 0405, incomplete\n");
+        "   0.000000  7E0  ReadDataByIdentifier 0001, 0203, 0405, incomplete\n"
+        "   0.004000  600  ! no response to ECUReset before the log ends\n"
+        "   0.004000  7E0  ! no response to ReadDataByIdentifier before the log ends\n"
+        "   0.004000  7E8  ! no response to WriteDataByIdentifier before the log ends\n"
+        "   0.004000  18DA10F1  ! no response to ReadDataByIdentifier before the log ends\n");
 }
 
 static void can_fd_and_long_first_frames_are_understood(void **state)
@@ -135,7 +251,8 @@ static void can_fd_and_long_first_frames_are_understood(void **state)
         "0.001 7E0##1100000001000360102030405\n"
         "0.002 7E8##1300000\n",
         "   0.000000  7E0  ReadDataByIdentifier 1234, 5678, 1234, 5678\n"
-        "   0.002000  7E0  ! broken off after 6 of 4096 bytes: the log ends here\n");
+        "   0.002000  7E0  ! broken off after 6 of 4096 bytes: the log ends here\n"
+        "   0.002000  7E0  ! no response to ReadDataByIdentifier before the log ends\n");
 }
 
 static void a_lost_frame_breaks_the_message_and_is_said_once(void **state)
@@ -150,7 +267,8 @@ static void a_lost_frame_breaks_the_message_and_is_said_once(void **state)
         "0.005 7E0#0137\n",
         "   0.003000  7E0  ! broken off after 13 of 32 bytes: sequence number 3 instead of 2: a frame was lost "
         "or came twice (N_WRONG_SN)\n"
-        "   0.005000  7E0  RequestTransferExit\n");
+        "   0.005000  7E0  RequestTransferExit\n"
+        "   0.005000  7E0  ! no response to RequestTransferExit before the log ends\n");
 }
 
 static void another_message_breaks_the_one_before(void **state)
@@ -160,7 +278,8 @@ static void another_message_breaks_the_one_before(void **state)
         "0.000 7E0#1020360100000000\n"
         "0.005 7E0#0137\n",
         "   0.005000  7E0  ! broken off after 6 of 32 bytes: another message begins (N_UNEXP_PDU)\n"
-        "   0.005000  7E0  RequestTransferExit\n");
+        "   0.005000  7E0  RequestTransferExit\n"
+        "   0.005000  7E0  ! no response to RequestTransferExit before the log ends\n");
 }
 
 static void silence_breaks_a_message_by_the_times_of_the_log(void **state)
@@ -205,7 +324,8 @@ static void block_sizes_and_frames_without_sense_are_followed(void **state)
         "   0.000000  7E0  TransferData block 1, 13 bytes\n"
         "   0.005000  7E0  ! a frame that is none of ISO-TP\n"
         "   0.006000  7E8  flow control with a reserved flow status\n"
-        "   0.007000  7E0  ! a frame that is none of ISO-TP\n");
+        "   0.007000  7E0  ! a frame that is none of ISO-TP\n"
+        "   0.007000  7E0  ! no response to TransferData before the log ends\n");
 }
 
 static void a_header_transfer_and_its_status_are_told(void **state)
@@ -218,20 +338,20 @@ static void a_header_transfer_and_its_status_are_told(void **state)
         "0.003 7E0#0401020304\n"
         "0.004 7E0#06010203040506\n"
         "0.005 7E8#074F54000A000000\n"
-        "0.006 7E0#023E00\n",
+        "0.006 7E0#023E80\n",
         "   0.000000  7E0  header: a transfer of 10 bytes begins, 4 of them here\n"
         "   0.003000  7E0  service 01, 020304\n"
         "   0.004000  7E0  service 01, 0203040506\n"
         "   0.005000  7E8  status: 00 OK, 10 bytes of the image received\n"
-        "   0.006000  7E0  TesterPresent\n");
+        "   0.006000  7E0  TesterPresent, no positive response wanted\n");
     transcript(
         "0.000 7E0#100C4F540A000000\n"
         "0.002 7E0#210000E9010203\n"
         "0.004 7E0#06010203040506\n"
-        "0.006 7E0#023E00\n",
+        "0.006 7E0#023E80\n",
         "   0.000000  7E0  header: a transfer of 10 bytes begins, 4 of them here\n"
         "   0.004000  7E0  header: 6 bytes, 10 of 10\n"
-        "   0.006000  7E0  TesterPresent\n");
+        "   0.006000  7E0  TesterPresent, no positive response wanted\n");
 }
 
 static void a_plain_transfer_ends_with_a_short_message_or_silence(void **state)
@@ -240,10 +360,10 @@ static void a_plain_transfer_ends_with_a_short_message_or_silence(void **state)
     transcript(
         "0.000 7E0#07E9010203040506\n"
         "0.005 7E8#074F541907000000\n"
-        "0.006 7E0#023E00\n",
+        "0.006 7E0#023E80\n",
         "   0.000000  7E0  plain: a transfer begins, 7 bytes\n"
         "   0.005000  7E8  status: 19 INCOMPLETE, 7 bytes of the image received\n"
-        "   0.006000  7E0  TesterPresent\n");
+        "   0.006000  7E0  TesterPresent, no positive response wanted\n");
 }
 
 static void more_identifiers_than_fit_are_left_out(void **state)
@@ -298,7 +418,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_exchange_has_its_response_time),
         cmocka_unit_test(the_time_counts_from_last_frame_to_first_frame),
+        cmocka_unit_test(of_many_0x78_one_a_second_is_shown),
+        cmocka_unit_test(a_request_without_a_response_is_said),
+        cmocka_unit_test(a_late_response_to_another_request_is_not_taken_for_this_ones),
         cmocka_unit_test(a_tester_present_in_between_changes_nothing),
+        cmocka_unit_test(a_request_splits_its_response),
+        cmocka_unit_test(long_messages_have_a_rate_and_downloads_a_sum),
         cmocka_unit_test(requests_to_all_have_many_responses),
         cmocka_unit_test(messages_of_several_pairs_may_interleave),
         cmocka_unit_test(can_fd_and_long_first_frames_are_understood),

@@ -111,6 +111,40 @@ static void identifiers_are_shown_with_their_contents(void **state)
     says("62 F1 90", "positive: ReadDataByIdentifier F190 (VIN): nothing");
 }
 
+static void answers(const char *request, const char *response, const char *expected)
+{
+    uint8_t q[100], p[100];
+    char line[UDS_TEXT_CAP];
+    const size_t q_len = unhex(request, q), p_len = unhex(response, p);
+    uds_text_response(q, q_len, p, p_len, line, sizeof line);
+    const char *const head = "positive: ReadDataByIdentifier ";
+    assert_memory_equal(line, head, strlen(head));
+    assert_string_equal(line + strlen(head), expected);
+}
+
+static void a_request_tells_where_each_identifier_of_its_response_begins(void **state)
+{
+    (void)state;
+    answers("22 12 34 56 78 12 35", "62 12 34 01 02 56 78 03 12 35 04 05",
+            "1234: 0102; 5678: 03; 1235: 0405");
+    // What the device does not have it leaves out
+    answers("22 12 34 56 78 12 35", "62 12 34 01 02 12 35 04", "1234: 0102; 1235: 04");
+    answers("22 12 34 56 78", "62 56 78 01", "5678: 01");
+    // Bytes that look like the next one, but leave no room for what it must hold
+    answers("22 12 34 F1 99", "62 12 34 00 F1 99 01 F1 99 26 11 23",
+            "1234: 00F19901; F199 (programmingDate): 26-11-23");
+    // A known length counts only where something begins behind it
+    answers("22 F1 86 F1 86 12 34", "62 F1 86 03 F1 86 03 12 34 01",
+            "F186 (activeDiagnosticSession): extended session; F186 (activeDiagnosticSession): "
+            "extended session; 1234: 01");
+    answers("22 F1 86 12 34", "62 F1 86 03 04 12 34 01",
+            "F186 (activeDiagnosticSession): 0304; 1234: 01");
+    answers("22 F1 86", "62 F1 86 03 12 34 01", "F186 (activeDiagnosticSession): 03123401");
+    // Not the request of this response
+    answers("2E 12 34 56 78", "62 12 34 01 56 78 01", "1234: 01567801");
+    answers("22", "62 12 34 01", "1234: 01");
+}
+
 static void the_suppliers_identifiers_are_read_as_documented(void **state)
 {
     (void)state;
@@ -169,11 +203,15 @@ static void any_bytes_fit_any_buffer(void **state)
         assert_non_null(exact);
         assert_non_null(small);
         memcpy(exact + 1, p, len);
-        const size_t used = uds_text_message(exact + 1, len, small, cap);
+        size_t used = uds_text_message(exact + 1, len, small, cap);
         assert_true(used < cap);
         assert_int_equal(used, strlen(small));
         for (size_t i = 0; i < used; i++)
             assert_in_range(small[i], 0x20, 0x7E);
+        if (len > 0) exact[1] = UDS_READ_DID + UDS_POSITIVE;
+        p[0] = UDS_READ_DID;
+        used = uds_text_response(p, len, exact + 1, len, small, cap);
+        assert_int_equal(used, strlen(small));
         free(exact);
         free(small);
     }
@@ -217,6 +255,7 @@ int main(void)
         cmocka_unit_test(negative_responses_name_the_service_and_the_reason),
         cmocka_unit_test(keys_and_seeds_are_counted_not_shown),
         cmocka_unit_test(identifiers_are_shown_with_their_contents),
+        cmocka_unit_test(a_request_tells_where_each_identifier_of_its_response_begins),
         cmocka_unit_test(the_suppliers_identifiers_are_read_as_documented),
         cmocka_unit_test(what_is_missing_left_over_or_unknown_is_said),
         cmocka_unit_test(any_bytes_fit_any_buffer),
