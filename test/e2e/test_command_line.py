@@ -18,12 +18,15 @@ from harness import V123, V130, V130_APP
 BUS_OPTIONS = ["-i", "--interface", "-c", "--channel", "-b", "--bitrate", "-s", "--source", "-d", "--destination", "-p",
                "--padding", "--fd", "--log", "--functional", "-h", "--help"]
 OPTIONS = {
-    "flash": BUS_OPTIONS + ["-P", "--protocol", "--stmin", "--json", "-q", "--quiet", "--profile", "--show-profile",
+    "flash": BUS_OPTIONS + ["-P", "--protocol", "--stmin", "--json", "-q", "--quiet", "--profile", "--show-profile", "--report",
                              "--key", "--key-program", "--no-resume", "--block-max", "--block-retry", "--timeout"],
     "device": BUS_OPTIONS + ["-f", "--flash", "--create", "--partitions", "--app", "--force", "--chip", "--chip-rev", "--efuse", "--project", "--key",
                              "--attempts", "--idf-bootloader", "--bs", "--stmin", "--fail-self-test", "--cut-power", "--slow-flash"],
     "send": BUS_OPTIONS + ["--stmin", "--json", "-q", "--quiet"],
     "probe": BUS_OPTIONS,
+    "monitor": BUS_OPTIONS + ["--frames", "--json"],
+    "raw": BUS_OPTIONS + ["--all", "--timeout", "--json"],
+    "scan": BUS_OPTIONS + ["--range", "--extended", "--json"],
     "info": ["--json", "-h", "--help"],
     "mkflash": ["--partitions", "--boot", "--flash-size", "--chip", "--lenient", "--table-only", "--force", "--table-offset",
                 "--bootloader-offset", "--no-md5", "--secure-v1", "-h", "--help"],
