@@ -45,8 +45,6 @@ bool tester_start(tester_t *t, const uint8_t *request, uint32_t len, usec_t now)
     t->request = request;
     t->request_len = len;
     t->asked = t->window = USEC_NEVER;
-    for (unsigned i = 0; i < t->channels; i++)
-        t->channel[i].pending = 0;
     if (t->cfg->to_all) return isotp_start(&t->functional, request, len, now);
     if (!isotp_start(&t->channel[0].tp, request, len, now)) return false;
     uds_client_start(&t->client, request, len, false, now);

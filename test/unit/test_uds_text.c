@@ -137,6 +137,8 @@ static void a_request_tells_where_each_identifier_of_its_response_begins(void **
     answers("22 F1 86 F1 86 12 34", "62 F1 86 03 F1 86 03 12 34 01",
             "F186 (activeDiagnosticSession): extended session; F186 (activeDiagnosticSession): "
             "extended session; 1234: 01");
+    answers("22 F1 99 12 34", "62 F1 99 26 12 34 12 34 01",
+            "F199 (programmingDate): 26-12-34; 1234: 01");
     answers("22 F1 86 12 34", "62 F1 86 03 04 12 34 01",
             "F186 (activeDiagnosticSession): 0304; 1234: 01");
     answers("22 F1 86", "62 F1 86 03 12 34 01", "F186 (activeDiagnosticSession): 03123401");
