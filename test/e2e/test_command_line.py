@@ -18,7 +18,7 @@ from harness import V123, V130, V130_APP
 BUS_OPTIONS = ["-i", "--interface", "-c", "--channel", "-b", "--bitrate", "-s", "--source", "-d", "--destination", "-p",
                "--padding", "--fd", "--log", "--functional", "-h", "--help"]
 OPTIONS = {
-    "flash": BUS_OPTIONS + ["-P", "--protocol", "--stmin", "--json", "-q", "--quiet", "--profile", "--show-profile",
+    "flash": BUS_OPTIONS + ["-P", "--protocol", "--stmin", "--json", "-q", "--quiet", "--profile", "--show-profile", "--report",
                              "--key", "--key-program", "--no-resume", "--block-max", "--block-retry", "--timeout"],
     "device": BUS_OPTIONS + ["-f", "--flash", "--create", "--partitions", "--app", "--force", "--chip", "--chip-rev", "--efuse", "--project", "--key",
                              "--attempts", "--idf-bootloader", "--bs", "--stmin", "--fail-self-test", "--cut-power", "--slow-flash"],
