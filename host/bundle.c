@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ZIP (APPNOTE.TXT 6.3): for each file a local header and its data, deflated; then the central directory,
-// which repeats the headers; then its end. No ZIP64: 4 GiB are far beyond a report. A file is written under
-// another name beside its place, and renamed when it is complete.
+// which repeats the headers; then its end. No ZIP64: 4 GiB are far beyond a report.
 #include "bundle.h"
+#include "whole_file.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -100,22 +100,7 @@ static bool add_to_zip(bundle_t *b, const void *bytes, size_t len)
 
 static bool write_file(bundle_t *b, const char *path, const void *bytes, size_t len)
 {
-    char other[PATH_MAX + 40];
-    snprintf(other, sizeof other, "%s.%ld.new", path, (long)getpid());
-    FILE *file = fopen(other, "wb");
-    bool ok = file && fwrite(bytes, 1, len, file) == len;
-    int why = errno;
-    if (file && fclose(file) != 0 && ok) {
-        ok = false;
-        why = errno;
-    }
-    if (ok && rename(other, path) != 0) {
-        ok = false;
-        why = errno;
-    }
-    if (ok) return true;
-    if (file) (void)unlink(other);
-    return failed(b, "%.300s: %s", path, strerror(why));
+    return whole_file_write(path, bytes, len) || failed(b, "%.300s: %s", path, strerror(errno));
 }
 
 /// Known before the update that the bundle is about.

@@ -8,6 +8,7 @@
 #include "flash_file.h"
 #include "receiver.h" // the result codes of the status message
 #include "utf8.h"
+#include "whole_file.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -211,36 +212,8 @@ uint8_t *command_read_file(const char *path, uint32_t *len, char *error, size_t 
     return NULL;
 }
 
-// On disk under another name first. Signals that end the program wait until it is complete.
-static bool write_whole(const char *path, const char *temporary, const uint8_t *bytes, uint32_t len)
-{
-    static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-    sigset_t wait, before;
-    sigemptyset(&wait);
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        sigaddset(&wait, ends[i]);
-    (void)sigprocmask(SIG_BLOCK, &wait, &before);
-    (void)signal(SIGXFSZ, SIG_IGN); // a file that may not grow is an error, no reason to die
-    FILE *file = fopen(temporary, "wb");
-    bool ok = file && fwrite(bytes, 1, len, file) == len;
-    int why = errno;
-    if (file && fclose(file) != 0 && ok) {
-        ok = false;
-        why = errno;
-    }
-    if (ok && rename(temporary, path) != 0) {
-        ok = false;
-        why = errno;
-    }
-    if (!ok && file) (void)unlink(temporary);
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    errno = why;
-    return ok;
-}
-
 int command_write_file(const char *path, const uint8_t *bytes, uint32_t len, bool force)
 {
-    char temporary[4096];
     struct stat st;
     if (!force && lstat(path, &st) == 0)
         return command_fail(EXIT_FAILED, "%s: exists; --force overwrites it", path);
@@ -248,10 +221,7 @@ int command_write_file(const char *path, const uint8_t *bytes, uint32_t len, boo
         return command_fail(EXIT_FAILED, "%s: is not a file", path);
     if (flash_file_in_use(path))
         return command_fail(EXIT_FAILED, "%s: in use by another simulated device", path);
-    if (snprintf(temporary, sizeof temporary, "%s.%ld.new", path, (long)getpid()) >=
-        (int)sizeof temporary)
-        return command_fail(EXIT_FAILED, "%s: the path is too long", path);
-    if (write_whole(path, temporary, bytes, len)) return EXIT_DONE;
+    if (whole_file_write(path, bytes, len)) return EXIT_DONE;
     return command_fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
 }
 

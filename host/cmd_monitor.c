@@ -221,8 +221,10 @@ int cmd_monitor(int argc, char **argv)
         "Usage: isotp-ota monitor [options] [LOGFILE]\n\n"
         "Shows what is said on a bus, or was when LOGFILE was written (candump's .log, .pcap, .asc; - is\n"
         "standard input): ISO-TP messages put together, UDS requests and responses in words with response times,\n"
-        "transfers in plain and header, messages that were lost. Known are the identifiers 7DF, 7E0 to 7EF,\n"
-        "18DAxxyy, 18DB33xx and those of --source and --destination. Sends nothing. Ctrl-C ends it.\n";
+        "transfers in plain and header, messages that were lost, requests without a response. Of many 78 (still\n"
+        "working on it) one a second is shown. Known are the identifiers 7DF, 7E0 to 7EF, 18DAxxyy, 18DBxxyy and\n"
+        "those of --source, --destination and --functional. Sends nothing. Ctrl-C ends it.\n\n"
+        "Examples: isotp-ota monitor -c can0; isotp-ota monitor update.pcap\n";
     bus_options_t o = BUS_OPTIONS_DEFAULT;
     monitor_t m = { .json = false };
     const option_t table[] = {

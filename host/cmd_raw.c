@@ -130,9 +130,10 @@ int cmd_raw(int argc, char **argv)
 {
     static const char usage[] =
         "Usage: isotp-ota raw [options] HEX...\n\n"
-        "Sends one UDS request and shows the response, in bytes and in words: raw 22 F190, or raw 22F190.\n"
-        "Waits as long as the device says that it is still working on it (78). Exit code 0: positive response,\n"
-        "4: negative response, 3: nobody answers.\n";
+        "Sends one UDS request and shows the response, in bytes and in words. Each HEX is any number of hex\n"
+        "digits. Waits as long as the device says that it is still working on it (78), and asks again when it is\n"
+        "busy (21). Exit code 0: positive response, or none was wanted; 4: negative response; 3: nobody answers.\n\n"
+        "Example: isotp-ota raw -c can0 22 F190 F195\n";
     raw_t o = { .bus = BUS_OPTIONS_DEFAULT, .timeout_ms = TIMEOUT_MS };
     const option_t table[] = {
         { OPTION_HEADING, 0, "Options", NULL, NULL, NULL, 0, 0 },

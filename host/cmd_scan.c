@@ -400,7 +400,8 @@ int cmd_scan(int argc, char **argv)
         "Usage: isotp-ota scan [options]\n\n"
         "Finds the devices on a bus that speak UDS, on 7DF and 7E0 to 7E7 or as the options say, and shows what they\n"
         "run and what their slots hold. Changes nothing in them. Takes a fraction of a second when nobody answers.\n"
-        "Exit code 3: nobody did.\n";
+        "Exit code 3: nobody did.\n\n"
+        "Example: isotp-ota scan -c can0 --range 600-6FF\n";
     scan_t *s = calloc(1, sizeof *s);
     char error[256];
     if (!s) return command_fail(EXIT_FAILED, "scan: out of memory");

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // To one device: channel 0 carries request and response, uds_client_t has the timers. To all: the request
-// goes out on `functional`, and each identifier that answers gets a channel of its own; the window of P2 is
-// open again for P2* after each 0x78.
+// goes out on `functional`, and each identifier that answers gets a channel of its own; whoever says 0x78
+// has P2* from then on.
 #include "tester.h"
 
 #include <stdio.h>
@@ -25,7 +25,7 @@ static tester_channel_t *add_channel(tester_t *t, uint32_t tx_id, uint32_t rx_id
     c->cfg = t->cfg->isotp;
     c->cfg.tx_id = tx_id;
     c->cfg.rx_id = rx_id;
-    c->pending = false;
+    c->pending = 0;
     isotp_init(&c->tp, &c->cfg);
     return c;
 }
@@ -45,6 +45,8 @@ bool tester_start(tester_t *t, const uint8_t *request, uint32_t len, usec_t now)
     t->request = request;
     t->request_len = len;
     t->asked = t->window = USEC_NEVER;
+    for (unsigned i = 0; i < t->channels; i++)
+        t->channel[i].pending = 0;
     if (t->cfg->to_all) return isotp_start(&t->functional, request, len, now);
     if (!isotp_start(&t->channel[0].tp, request, len, now)) return false;
     uds_client_start(&t->client, request, len, false, now);
@@ -83,13 +85,14 @@ static tester_events_t collect(tester_t *t, tester_channel_t *c, usec_t now)
     const uint8_t *p = c->message;
     const bool negative =
         c->at >= UDS_NEGATIVE_LEN && p[0] == UDS_NEGATIVE && p[1] == t->request[0];
-    if (t->window == USEC_NEVER || (!negative && p[0] != t->request[0] + UDS_POSITIVE))
+    if (t->window == USEC_NEVER ||
+        (!negative && !uds_client_is_positive(t->request, t->request_len, p, c->at)))
         return TESTER_NONE;
-    c->pending = negative && p[2] == UDS_RESPONSE_PENDING;
-    if (c->pending) {
+    c->pending = 0;
+    if (negative && p[2] == UDS_RESPONSE_PENDING) {
         const uint32_t p2_star_ms =
             t->cfg->client.p2_star_ms ? t->cfg->client.p2_star_ms : P2_STAR_MS;
-        t->window = later(t->window, now + p2_star_ms * USEC_MS);
+        c->pending = now + p2_star_ms * USEC_MS;
         return TESTER_PENDING;
     }
     t->answers++;
@@ -204,21 +207,23 @@ void tester_lost(tester_t *t)
 
 // --- Time ---
 
+/// Not before all who began to answer, or said that they will, have finished.
+static usec_t window_end(const tester_t *t)
+{
+    usec_t end = t->window;
+    for (unsigned i = 0; i < t->channels; i++) {
+        if (t->channel[i].tp.rx.state != ISOTP_RX_IDLE) return USEC_NEVER;
+        end = later(end, t->channel[i].pending);
+    }
+    return end;
+}
+
 usec_t tester_deadline(const tester_t *t)
 {
     usec_t deadline = sooner(isotp_deadline(&t->functional), uds_client_deadline(&t->client));
     for (unsigned i = 0; i < t->channels; i++)
         deadline = sooner(deadline, isotp_deadline(&t->channel[i].tp));
-    return sooner(deadline, t->window);
-}
-
-/// All who began to answer have finished, and nobody else may begin.
-static bool window_over(const tester_t *t, usec_t now)
-{
-    if (now < t->window) return false;
-    for (unsigned i = 0; i < t->channels; i++)
-        if (t->channel[i].tp.rx.state != ISOTP_RX_IDLE) return false;
-    return true;
+    return sooner(deadline, window_end(t));
 }
 
 tester_events_t tester_tick(tester_t *t, usec_t now)
@@ -228,10 +233,11 @@ tester_events_t tester_tick(tester_t *t, usec_t now)
         out |= handle(t, i, isotp_tick(&t->channel[i].tp, now), now);
     if (out) return out;
     out |= from_client(t, uds_client_tick(&t->client, now), now);
-    if (t->window == USEC_NEVER || !window_over(t, now)) return out;
-    t->window = USEC_NEVER;
+    const usec_t window = window_end(t);
+    if (t->window == USEC_NEVER || now < window) return out;
     t->why = t->answers ? TESTER_OK : TESTER_SILENT;
-    t->client.timer = UDS_TIMER_P2;
+    t->client.timer = (window > t->window) ? UDS_TIMER_P2_STAR : UDS_TIMER_P2;
+    t->window = USEC_NEVER;
     return out | TESTER_OVER;
 }
 

@@ -45,8 +45,8 @@ typedef struct {
 typedef struct {
     isotp_cfg_t cfg;
     isotp_t tp;
-    uint32_t at; // bytes of the message received
-    bool pending;
+    uint32_t at;    // bytes of the message received
+    usec_t pending; // to all: until when an answer is awaited after a 0x78; 0: there was none
     uint8_t message[TESTER_MESSAGE_MAX];
 } tester_channel_t;
 

@@ -15,6 +15,7 @@
 // A log may lack flow controls (they are filtered, or the sender needs none): a consecutive frame is right
 // in FLOW, too.
 #include "trace.h"
+#include "uds_client.h"
 #include "uds_text.h"
 
 #include <stdarg.h>
@@ -192,42 +193,12 @@ static bool transfer_text(trace_t *t, node_t *n, char *text, size_t cap)
     return true;
 }
 
-/// Is bit 7 of byte 1 the wish to get no positive response?
-static bool has_sub_function(uint8_t sid)
-{
-    switch (sid) {
-    case UDS_SESSION_CONTROL:
-    case UDS_ECU_RESET:
-    case 0x19:
-    case UDS_SECURITY_ACCESS:
-    case UDS_COMMUNICATION_CONTROL:
-    case 0x29:
-    case 0x2C:
-    case UDS_ROUTINE_CONTROL:
-    case UDS_TESTER_PRESENT:
-    case 0x83:
-    case UDS_CONTROL_DTC_SETTING:
-    case 0x86:
-    case 0x87: return true;
-    default: return false;
-    }
-}
-
-/// A response of `len` bytes may answer the request: it repeats what it shall of it.
 static bool answers(const node_t *request, const uint8_t *p, uint32_t len)
 {
     const uint8_t *q = request->request;
     if (!request->open) return false;
     if (p[0] == UDS_NEGATIVE) return len >= UDS_NEGATIVE_LEN && p[1] == q[0];
-    if (p[0] != q[0] + UDS_POSITIVE) return false;
-    if (len < 2 || request->request_len < 2) return true;
-    if (q[0] == UDS_TRANSFER_DATA) return p[1] == q[1];
-    if (has_sub_function(q[0])) return p[1] == (q[1] & ~UDS_SPR);
-    if (len < 3 || (q[0] != UDS_READ_DID && q[0] != UDS_WRITE_DID)) return true;
-    const size_t last = (q[0] == UDS_READ_DID) ? request->request_len : 3;
-    for (size_t i = 1; i + 2 <= last; i += 2)
-        if (memcmp(p + 1, q + i, 2) == 0) return true;
-    return request->request_len == REQUEST_CAP;
+    return uds_client_is_positive(q, (uint32_t)request->request_len, p, len);
 }
 
 /// The open request that this response belongs to, NULL: none was seen.
@@ -259,7 +230,7 @@ static void close_request(trace_t *t, node_t *n, usec_t at, bool end)
 static void open_request(trace_t *t, node_t *n)
 {
     const uint8_t *p = n->held;
-    const bool silent = n->len >= 2 && has_sub_function(p[0]) && (p[1] & UDS_SPR);
+    const bool silent = uds_client_is_silent(p, n->len);
     // A TesterPresent between a request and its response does not end that exchange.
     if (silent && p[0] == UDS_TESTER_PRESENT) return;
     close_request(t, n, n->first, false);

@@ -12,7 +12,7 @@ enum {
     HEX_MAX = 24, // bytes of unknown data that are shown
     TEXT_MAX = 64,
     LITTLE = 8,    // room for "..." and the end
-    AHEAD_MAX = 8, // identifiers that a response may leave out in a row
+    AHEAD = 2 * 8, // bytes: identifiers that a response may leave out in a row
 };
 
 typedef struct {
@@ -272,7 +272,7 @@ static bool may_begin(const bytes_t *asked, size_t i, const uint8_t *p, size_t l
     const size_t wanted = did_len(did, &data);
     if (wanted == 0 || wanted == data.len) return true;
     if (data.len < wanted + 3) return false;
-    for (size_t j = i + 2; j + 2 <= smaller(asked->len, i + 2 + 2 * AHEAD_MAX); j += 2)
+    for (size_t j = i + 2; j + 2 <= smaller(asked->len, i + 2 + AHEAD); j += 2)
         if (did_at(data.p + wanted) == did_at(asked->p + j)) return true;
     return false;
 }
@@ -280,7 +280,7 @@ static bool may_begin(const bytes_t *asked, size_t i, const uint8_t *p, size_t l
 /// How many bytes until one of those `asked` begins, as soon as `from`; 0: none does.
 static size_t until_next(const bytes_t *b, const bytes_t *asked, size_t from, size_t to)
 {
-    for (size_t i = 0; i + 2 <= smaller(asked->len, 2 * AHEAD_MAX); i += 2)
+    for (size_t i = 0; i + 2 <= smaller(asked->len, AHEAD); i += 2)
         for (size_t at = from; at < smaller(to, b->len); at++)
             if (may_begin(asked, i, b->p + at, b->len - at)) return at;
     return 0;

@@ -63,23 +63,33 @@ static bool has_sub_function(uint8_t sid)
     }
 }
 
-static bool no_response_wanted(const uds_client_t *c)
+bool uds_client_is_silent(const uint8_t *request, uint32_t len)
 {
-    return c->request_len > 1 && has_sub_function(c->request[0]) && (c->request[1] & UDS_SPR);
+    return len > 1 && has_sub_function(request[0]) && (request[1] & UDS_SPR);
 }
 
-/// Is this the positive response to the request, and not to one before?
-static bool is_positive(const uds_client_t *c, const uint8_t *message, uint32_t len)
+static bool no_response_wanted(const uds_client_t *c)
 {
-    const uint8_t sid = c->request[0];
+    return uds_client_is_silent(c->request, c->request_len);
+}
+
+bool uds_client_is_positive(const uint8_t *request, uint32_t request_len, const uint8_t *message,
+                            uint32_t len)
+{
+    const uint8_t sid = request[0];
     const bool sub_function = has_sub_function(sid);
     uint32_t echo = echo_len(sid);
     if (echo == 0 && sub_function) echo = 1;
     if (message[0] != (uint8_t)(sid + UDS_POSITIVE)) return false;
-    if (len <= echo || c->request_len <= echo) return false;
+    if (len <= echo || request_len <= echo) return false;
+    if (sid == UDS_READ_DID) {
+        for (uint32_t i = 1; i + 1 < request_len; i += 2)
+            if (memcmp(message + 1, request + i, 2) == 0) return true;
+        return false;
+    }
     for (uint32_t i = 1; i <= echo; i++) {
         const uint8_t spr = (i == 1 && sub_function) ? UDS_SPR : 0;
-        if (message[i] != (uint8_t)(c->request[i] & ~spr)) return false;
+        if (message[i] != (uint8_t)(request[i] & ~spr)) return false;
     }
     return true;
 }
@@ -226,7 +236,8 @@ uds_client_events_t uds_client_input(uds_client_t *c, const uint8_t *message, ui
     if (!listening(c) || len == 0) return UDS_CLIENT_NONE;
     if (len >= UDS_NEGATIVE_LEN && message[0] == UDS_NEGATIVE && message[1] == c->request[0])
         return on_negative(c, (uds_nrc_t)message[2], now);
-    if (is_positive(c, message, len)) return succeed(c, message, len);
+    if (uds_client_is_positive(c->request, c->request_len, message, len))
+        return succeed(c, message, len);
     if (c->state != UDS_CLIENT_RECEIVING) return UDS_CLIENT_NONE;
     c->state = UDS_CLIENT_AWAITING; // the server could not answer while it sent this
     c->deadline += now - c->begun;

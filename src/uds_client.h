@@ -81,6 +81,14 @@ typedef struct {
     uint32_t request_len;
 } uds_client_t;
 
+/// May these `len` bytes (1 at least) be the positive response to a request (1 byte at least), and not to
+/// another one of the same service? Of several identifiers that are read a server may leave out some.
+bool uds_client_is_positive(const uint8_t *request, uint32_t request_len, const uint8_t *message,
+                            uint32_t len);
+
+/// Does a request forbid its positive response (bit 7 of the sub-function)?
+bool uds_client_is_silent(const uint8_t *request, uint32_t len);
+
 /// Borrows cfg for its whole life.
 void uds_client_init(uds_client_t *c, const uds_client_cfg_t *cfg, usec_t now);
 

@@ -226,6 +226,11 @@ extern const uint8_t *bytes;
 #elif defined EXAMPLE_partition_csv
 extern const char *text;
 
+#elif defined EXAMPLE_whole_file
+#include <errno.h>
+#include <string.h>
+extern const uint8_t *bytes;
+
 #elif defined EXAMPLE_bundle
 extern const uint8_t *bytes;
 

@@ -89,7 +89,7 @@ class Monitor(harness.TestCase):
             device.wait_for("^self-test: passed")
             done = self.monitor(path)
             self.assertEqual((done.code, done.err), (0, ""))
-            said[suffix] = re.sub(r"^ *[0-9.]+", "", done.out, flags=re.M)
+            said[suffix] = re.sub(r"^ *[0-9.]+|  \[[0-9.]+ ms, [0-9.]+ kB/s\]$", "", done.out, flags=re.M)
         self.assertIn("header: a transfer of 9008 bytes begins", said["log"])
         self.assertIn("status: 00 OK, 9008 bytes", said["log"])
         self.assertEqual(said["log"], said["pcap"])

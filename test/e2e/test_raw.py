@@ -31,6 +31,16 @@ class Raw(harness.TestCase):
                                        '"canfwupd-golden"\n', ""))
         self.stop(device)
 
+    def test_several_identifiers_at_once(self):
+        device = self.new_device()
+        done = self.uds("22", "F197", "F186", "1234", "FD02")
+        self.assertEqual((done.code, done.err), (0, ""))
+        self.assertRegex(done.out, r'ReadDataByIdentifier F197 \(systemNameOrEngineType\): "canfwupd-golden"; F186 .*: default session; '
+                                   r"FD02 \(running image\): slot 0, valid, digest [0-9A-F]{8}\.\.\.\n$")
+        done = self.uds("22", "1234", "F186")  # the first one is left out
+        self.assertEqual((done.code, done.out.splitlines()[0]), (0, "62 F1 86 01"))
+        self.stop(device)
+
     def test_a_negative_response_is_exit_code_4_and_explained(self):
         device = self.new_device()
         done = self.uds("22", "12", "34")

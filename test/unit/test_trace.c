@@ -196,7 +196,7 @@ static void long_messages_have_a_rate_and_downloads_a_sum(void **state)
     add_block(log, 10, 1, 257);
     add_block(log, 110, 1, 257); // again, for its response was lost
     add_block(log, 210, 2, 62);
-    strcat(log, "0.300 7E0#0137\n");
+    (void)sprintf(log + strlen(log), "0.300 7E0#0137\n");
     transcript(log,
                "   0.000000  7E0  RequestDownload, 255 bytes at 00\n"
                "   0.010000  7E0  ! no response to RequestDownload for 10.0 ms\n"
