@@ -19,7 +19,7 @@ static const char version[] = "2.0";
 
 typedef struct {
     fuzz_bytes_t in;
-    usec_t now, idle_since;
+    usec_t now;
     profile_t profile;
     flasher_cfg_t cfg;
     flasher_t f;

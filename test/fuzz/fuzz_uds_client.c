@@ -27,7 +27,7 @@ typedef struct {
     uds_client_t c;
     usec_t now, present_at;
     unsigned request; // index
-    bool under_way, sent, receiving, wanted;
+    bool under_way, sent, wanted;
 } world_t;
 
 static void must(bool right, const char *what)
@@ -104,8 +104,10 @@ static void message(world_t *w, fuzz_bytes_t *in)
                                   UDS_REQUEST_OUT_OF_RANGE, UDS_WRONG_BLOCK_COUNTER);
         len = 3;
     }
-    if (kind & 64) uds_client_begin(&w->c, w->now);
-    if (kind & 64) w->now += fuzz_byte(in) * USEC_MS / 4;
+    if (kind & 64) {
+        uds_client_begin(&w->c, w->now);
+        w->now += fuzz_byte(in) * USEC_MS / 4;
+    }
     const bool breaks = kind >= 240;
     take(w, breaks ? uds_client_break(&w->c, w->now) : uds_client_input(&w->c, m, len, w->now),
          breaks ? NULL : m, len);
