@@ -203,7 +203,8 @@ static flasher_events_t on_running(flasher_t *f, usec_t now)
     const bool trial = is->state == NEW || is->state == PENDING;
     const bool doomed = is->state == REJECTED || is->state == ABORTED;
     if (!trial && !doomed) return verified(f, false, now);
-    if (waited(f, f->cfg->profile->confirm_s, now)) return verified(f, true, now);
+    if (waited(f, f->cfg->profile->confirm_s, now))
+        return doomed ? flasher_end(f, FLASHER_OTHER_RUNS, now) : verified(f, true, now);
     return flasher_wait(f, CONFIRM_PAUSE_MS, now);
 }
 

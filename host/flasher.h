@@ -52,7 +52,7 @@ typedef enum {
     FLASHER_TOO_LARGE,    // the image, for the slot
     FLASHER_NOT_BACK,     // no answer any more after the restart
     FLASHER_OLD_RUNS,     // it runs what it ran before
-    FLASHER_OTHER_RUNS,   // it runs neither that nor the image
+    FLASHER_OTHER_RUNS,   // neither that nor the image runs, or the image and was rejected
     FLASHER_OTHER_TESTER, // another node sends on the ID that we send on
     FLASHER_STOPPED,      // flasher_stop(): the user
     FLASHER_BAD_PROFILE,  // a request of this step cannot be made: too long, a value does not fit

@@ -253,8 +253,13 @@ void flasher_text_why(const flasher_t *f, const char *result, char *text, size_t
             runs[0] ? " in " : "", runs);
         return;
     case FLASHER_OTHER_RUNS:
-        add(&l,
-            "the device came back with another firmware than this one, and than the one before");
+        if (memcmp(f->after.digest, f->cfg->image.digest, sizeof f->after.digest) == 0)
+            add(&l,
+                "the new firmware runs, but it was rejected: the old one comes back with the "
+                "next restart");
+        else
+            add(&l,
+                "the device came back with another firmware than this one, and than the one before");
         return;
     case FLASHER_OTHER_TESTER:
         add(&l,

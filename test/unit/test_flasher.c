@@ -591,6 +591,17 @@ static void what_it_ran_before_is_the_old_firmware(void **state)
                   FLASHER_OTHER_RUNS);
 }
 
+// State 3: it runs, and has rejected itself.
+static void rejected_firmware_is_no_success(void **state)
+{
+    (void)state;
+    char requests[300] = SENT "11 01 : 51 01\n22 FD 02 : 62 FD 02 01 03";
+    for (unsigned i = 0; i < FLASHER_DIGEST_LEN; i++)
+        (void)sprintf(requests + strlen(requests), " %02X", cfg.image.digest[i]);
+    expect_failed("confirm-limit 0\n" RESET "step verify FD02 running\n", requests,
+                  FLASHER_OTHER_RUNS);
+}
+
 static void nobody_comes_back(void **state)
 {
     char requests[4000] = SENT "11 01 : 51 01\n";
@@ -699,6 +710,7 @@ int main(void)
         cmocka_unit_test_setup(a_reset_whose_response_is_lost_is_not_repeated_in_vain, begin),
         cmocka_unit_test_setup(a_reset_that_was_not_heard_is_repeated, begin),
         cmocka_unit_test_setup(what_it_ran_before_is_the_old_firmware, begin),
+        cmocka_unit_test_setup(rejected_firmware_is_no_success, begin),
         cmocka_unit_test_setup(nobody_comes_back, begin),
         cmocka_unit_test_setup(another_tester_ends_it, begin),
         cmocka_unit_test_setup(the_user_may_stop_it, begin),
