@@ -44,8 +44,9 @@ static void must(bool right, const char *what)
 
 static uint32_t put_text(uint8_t *to, const char *text)
 {
-    const uint32_t len = (uint32_t)strlen(text);
-    memcpy(to, text, len);
+    uint32_t len = 0;
+    for (; text[len]; len++)
+        to[len] = (uint8_t)text[len];
     return len;
 }
 
