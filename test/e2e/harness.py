@@ -59,9 +59,12 @@ def with_af_can(module=None):
         if subprocess.run([python, "-c", f"import {module}"], stderr=subprocess.DEVNULL, check=False).returncode:
             print(f"no {module} here: skipped")
             sys.exit(77)
-    elif os.environ.get("LD_PRELOAD") == AF_CAN:
+    elif os.environ.get("LD_PRELOAD") == os.path.basename(AF_CAN):
         return
-    os.execve(python, [python, "-B", *sys.argv], {**os.environ, "LD_PRELOAD": AF_CAN})
+    # LD_PRELOAD is a list that blanks divide: only the name may stand in it, the folder elsewhere.
+    folders = filter(None, [os.path.dirname(AF_CAN), os.environ.get("LD_LIBRARY_PATH")])
+    preload = {"LD_PRELOAD": os.path.basename(AF_CAN), "LD_LIBRARY_PATH": ":".join(folders)}
+    os.execve(python, [python, "-B", *sys.argv], {**os.environ, **preload})
 
 
 class Process:
