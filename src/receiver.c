@@ -12,6 +12,9 @@
 //   ERROR        the status message has left ->  IDLE
 #include "receiver_uds.h"
 
+/// How long the next message may take: some adapters need milliseconds each way.
+#define QUIET (20 * USEC_MS)
+
 // --- Ends of a transfer ---
 
 // The status message may have to wait until the one of an earlier transfer has left.
@@ -183,6 +186,7 @@ static receiver_events_t on_message(receiver_t *r, isotp_events_t ev, usec_t now
 static receiver_events_t on_isotp(receiver_t *r, isotp_events_t ev, usec_t now)
 {
     receiver_events_t events = RECEIVER_NONE;
+    if (ev & (ISOTP_RX_BEGIN | ISOTP_RX_END | ISOTP_SENT)) r->quiet = now + QUIET;
     if (r->state == RECEIVER_DONE)
         isotp_refuse(&r->isotp, now); // the restart is near
     else
@@ -243,6 +247,21 @@ static receiver_events_t work(receiver_t *r, usec_t now)
         return RECEIVER_COMPLETE;
     }
     return (r->ota.err == OTA_OK) ? RECEIVER_NONE : fail(r, receiver_result_of(&r->ota), now);
+}
+
+// No flash operation begins while the other side is about to send what we must answer at once: not
+// between two messages, nor before our flow control has left. Where nothing comes, not for long.
+static bool may_block(const receiver_t *r)
+{
+    switch (r->isotp.rx.state) {
+    case ISOTP_RX_IDLE: return r->deferred || r->stream.state == STREAM_ENDING;
+    case ISOTP_RX_HELD:
+    case ISOTP_RX_WAIT: // for room
+    case ISOTP_RX_CF: return true;
+    case ISOTP_RX_CTS:
+    case ISOTP_RX_GO: break;
+    }
+    return false;
 }
 
 static bool has_work(const receiver_t *r)
@@ -308,9 +327,11 @@ void receiver_lost(receiver_t *r) { isotp_lost(&r->isotp); }
 
 usec_t receiver_deadline(const receiver_t *r)
 {
-    if (has_work(r) || (receiver_uds_busy(r) && !r->held)) return 0;
-    const usec_t transport = sooner(isotp_deadline(&r->isotp), uds_server_deadline(&r->uds));
-    return sooner(transport, stream_deadline(&r->stream, ota_complete(&r->ota)));
+    usec_t next = sooner(isotp_deadline(&r->isotp), uds_server_deadline(&r->uds));
+    next = sooner(next, stream_deadline(&r->stream, ota_complete(&r->ota)));
+    const bool work = has_work(r) || (receiver_uds_busy(r) && !r->held);
+    if (work) next = may_block(r) ? 0 : sooner(next, r->quiet);
+    return next;
 }
 
 receiver_events_t receiver_tick(receiver_t *r, usec_t now)
@@ -318,8 +339,10 @@ receiver_events_t receiver_tick(receiver_t *r, usec_t now)
     receiver_events_t events = on_isotp(r, isotp_tick(&r->isotp, now), now);
     events |= on_stream(r, stream_tick(&r->stream, ota_complete(&r->ota), now), now);
     events |= receiver_uds_tick(r, now);
-    if (has_work(r)) events |= work(r, now);
-    if (receiver_uds_busy(r)) events |= receiver_uds_work(r, now);
+    if (may_block(r) || now >= r->quiet) {
+        if (has_work(r)) events |= work(r, now);
+        if (receiver_uds_busy(r)) events |= receiver_uds_work(r, now);
+    }
     go_on(r, now);
     return events;
 }

@@ -111,6 +111,7 @@ typedef struct {
     bool diagnostic;    // that message is a UDS request
     bool deferred;      // a call of the UDS server waits for the engine
     bool held;          // the engine waits until a response has left
+    usec_t quiet;       // until when it waits for the sender's next frame
     bool responding;    // isotp sends a message of the UDS server's
     bool activated;     // UDS: an image was made to boot next
     uint8_t status[RECEIVER_STATUS_LEN];

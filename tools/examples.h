@@ -294,8 +294,27 @@ void explain(int why);
 extern const uint8_t *bytes;
 #endif
 
-#if defined EXAMPLE_sim_flash
-extern uint64_t seed;
+#if defined EXAMPLE_machine
+#include "receiver.h"
+extern unsigned events;
+extern receiver_t r;
+MACHINE_VERBS(receiver);
+#endif
+
+#if defined EXAMPLE_sim_flash || defined EXAMPLE_sim_bus || defined EXAMPLE_sim_world || defined EXAMPLE_sim_device
+extern uint64_t seed, until;
+#endif
+#if defined EXAMPLE_sim_bus
+extern can_frame_t frame;
+void receive(const can_frame_t *f);
+#elif defined EXAMPLE_sim_world
+extern machine_t tester, device;
+extern sim_flash_t sim;
+void handle(unsigned tester_events, unsigned device_events);
+#elif defined EXAMPLE_sim_device
+extern const uint8_t *image;
+extern sim_world_t world;
+void handle(unsigned events);
 #endif
 
 #if defined EXAMPLE_counter

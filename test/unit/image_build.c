@@ -25,20 +25,20 @@ static void put_desc(const image_spec_t *spec, uint8_t *p)
 }
 
 /// Every fourth block of 256 bytes is blank, as in real images that are padded.
-static void put_fill(uint64_t seed, uint8_t *out, size_t at, size_t len)
+static void put_fill(const image_spec_t *spec, uint64_t seed, uint8_t *out, size_t at, size_t len)
 {
     for (size_t i = at; i < at + len; i++)
-        out[i] = (i / 256 % 4 == 3) ? 0xFF : (uint8_t)vector_random(&seed, 256);
+        out[i] = (i / 256 % 4 == 3 && !spec->dense) ? 0xFF : (uint8_t)vector_random(&seed, 256);
 }
 
-size_t image_seal(uint8_t *image)
+static size_t seal(uint8_t *image, size_t cap)
 {
     size_t at = 24;
     uint8_t checksum = 0xEF;
     for (unsigned i = 0; i < image[1]; i++) {
         const size_t len = load_le32(image + at + 4);
         at += 8;
-        if (len > IMAGE_BUILD_CAP - 64 - at) return 0;
+        if (len > cap - 64 - at) return 0;
         for (size_t k = 0; k < len; k++)
             checksum ^= image[at + k];
         at += len;
@@ -54,9 +54,11 @@ size_t image_seal(uint8_t *image)
     return hashed ? at + 32 : 0;
 }
 
-size_t image_build(const image_spec_t *spec, uint8_t *out)
+size_t image_seal(uint8_t *image) { return seal(image, IMAGE_BUILD_CAP); }
+
+size_t image_build_large(const image_spec_t *spec, uint8_t *out, size_t cap)
 {
-    memset(out, 0, IMAGE_BUILD_CAP);
+    memset(out, 0, cap);
     out[0] = 0xE9;
     out[1] = (uint8_t)spec->segments;
     store_le32(out + 4, spec->entry);
@@ -68,11 +70,16 @@ size_t image_build(const image_spec_t *spec, uint8_t *out)
         store_le32(out + at, s->load);
         store_le32(out + at + 4, s->len);
         at += 8;
-        if (spec->fill) put_fill(spec->fill + i, out, at, s->len);
+        if (spec->fill) put_fill(spec, spec->fill + i, out, at, s->len);
         if (i == 0 && spec->desc_magic && s->len >= 256) put_desc(spec, out + at);
         if (spec->hole_at >= at && spec->hole_at + spec->hole_len <= at + s->len)
             memset(out + spec->hole_at, 0xFF, spec->hole_len);
         at += s->len;
     }
-    return image_seal(out);
+    return seal(out, cap);
+}
+
+size_t image_build(const image_spec_t *spec, uint8_t *out)
+{
+    return image_build_large(spec, out, IMAGE_BUILD_CAP);
 }

@@ -19,6 +19,7 @@ typedef struct {
     uint32_t secure_version;
     /// 0: segments hold zeros; else pseudo-random bytes of this seed, with runs of 0xFF.
     uint64_t fill;
+    bool dense;                 // without these runs
     uint32_t hole_at, hole_len; // these bytes of the image, inside a segment, are 0xFF
 } image_spec_t;
 
@@ -30,6 +31,9 @@ enum { IMAGE_BUILD_CAP = 0x40000 };
 /// Writes the image to `out` (IMAGE_BUILD_CAP bytes) and returns its length. The checksum and the
 /// digest are right.
 size_t image_build(const image_spec_t *spec, uint8_t *out);
+
+/// The same, for images up to `cap` bytes.
+size_t image_build_large(const image_spec_t *spec, uint8_t *out, size_t cap);
 
 /// Puts padding, checksum and digest behind the segments that the image's own header names. Returns
 /// the length, or 0, and changes nothing, if they lead out of the buffer.

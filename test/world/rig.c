@@ -1,0 +1,266 @@
+// rig.c - whole updates in a sim_world: see rig.h.
+// SPDX-License-Identifier: Apache-2.0
+#include "rig.h"
+
+#include "can_bits.h"
+#include "crc32.h"
+#include "crypto_psa.h"
+#include "image_build.h"
+#include "vectors.h"
+
+#include <stdlib.h>
+
+MACHINE_VERBS(flasher);
+MACHINE_VERBS(sender);
+
+enum { HOST = 0, DEVICE = 1 };
+
+typedef struct {
+    const rig_cfg_t *cfg;
+    rig_result_t *result;
+    sim_world_t world;
+    sim_device_t device[RIG_DEVICES];
+    crypto_psa_t psa;
+    crypto_t crypto;
+    profile_t profile;
+    uint8_t *old, *image;
+    uint32_t old_len, len;
+    flasher_cfg_t flasher_cfg;
+    flasher_t flasher;
+    sender_cfg_t sender_cfg;
+    sender_t sender;
+    unsigned under_way; // device
+    // At the end of the last frame.
+    nsec_t free_at, flash, busy;
+    bool off;
+} rig_t;
+
+static uint8_t *build(uint32_t len, const char *version, uint64_t fill, uint32_t *out_len)
+{
+    image_spec_t spec = image_spec();
+    spec.segment[0].len = len - 512;
+    spec.fill = fill;
+    spec.dense = true;
+    spec.version = version;
+    uint8_t *image = malloc(len + 4096);
+    if (!image) abort();
+    *out_len = (uint32_t)image_build_large(&spec, image, len + 4096);
+    return image;
+}
+
+// --- The limit ---
+
+static nsec_t time_on_wire(const sim_bus_t *bus, const can_frame_t *f)
+{
+    const can_bits_t bits = can_bits(f);
+    return bits.nominal * bus->bit + bits.data * bus->data_bit;
+}
+
+static nsec_t limit(const rig_t *r)
+{
+    const bool fd = r->cfg->data_bitrate != 0;
+    const uint32_t room = fd ? 63 : 7;
+    nsec_t time = 0;
+    for (uint32_t at = 0, n = 0; at < r->len; at += room, n++) {
+        can_frame_t f = { .id = 0x7E0, .fd = fd, .brs = fd };
+        const uint32_t len = (uint32_t)smaller(room, r->len - at);
+        f.len = (uint8_t)(len + 1);
+        f.data[0] = (uint8_t)(0x20 | (n & 15));
+        memcpy(&f.data[1], &r->image[at], len);
+        time += time_on_wire(&r->world.bus, &f);
+    }
+    return time;
+}
+
+// --- Where the time goes ---
+
+static bool is_ours(const can_frame_t *f) { return f->id >= 0x7DF && f->id <= 0x7EF; }
+
+static void account(rig_t *r)
+{
+    sim_world_t *w = &r->world;
+    const sim_bus_event_t *ev = &w->event;
+    rig_budget_t *b = &r->result->budget;
+    nsec_t flash;
+    const nsec_t busy = sim_world_busy(w, DEVICE + r->under_way, &flash);
+    const bool is_off = r->device[r->under_way].state != SIM_DEVICE_ON;
+    if (ev->kind == SIM_BUS_BEGAN && w->now > r->free_at) {
+        const nsec_t gap = w->now - r->free_at;
+        const nsec_t blocked = sooner(flash - r->flash, gap);
+        const nsec_t computed = sooner(busy - r->busy - (flash - r->flash), gap - blocked);
+        if (is_off || r->off) {
+            b->restart += gap;
+        } else {
+            b->flash += blocked;
+            b->device += computed;
+            b->idle += gap - blocked - computed;
+        }
+    }
+    r->flash = flash;
+    r->busy = busy;
+    r->off = is_off;
+    if (ev->kind == SIM_BUS_BEGAN || ev->kind == SIM_BUS_RECOVERED) return;
+    const nsec_t time = w->bus.free - ev->began;
+    r->free_at = w->bus.free;
+    if (ev->kind != SIM_BUS_FRAME)
+        b->errors += time;
+    else if (!is_ours(&ev->frame))
+        b->traffic += time;
+    else if (ev->frame.data[0] >> 4 == 3)
+        b->flow += time;
+    else if (ev->from == HOST && ev->frame.data[0] >> 4 != 0)
+        b->data += time;
+    else
+        b->other += time;
+    if (r->cfg->log && ev->kind == SIM_BUS_FRAME)
+        (void)bus_log_frame(r->cfg->log, &ev->frame, ev->from == HOST, w->now / NSEC_US);
+}
+
+// --- Hosts ---
+
+static void open_devices(rig_t *r)
+{
+    const rig_cfg_t *cfg = r->cfg;
+    for (unsigned i = 0; i < cfg->devices; i++) {
+        sim_device_cfg_t d = sim_device_esp32;
+        d.port = cfg->device;
+        d.flash = cfg->flash;
+        d.speed = cfg->speed;
+        d.slot_size = (cfg->image_len + 0x2FFFF) / 0x10000 * 0x10000;
+        d.crypto = &r->crypto;
+        d.rx_id += i;
+        d.tx_id += i;
+        d.block_size = cfg->block_size;
+        d.stmin = cfg->stmin;
+        d.tx_dl = cfg->data_bitrate ? 64 : 8;
+        d.fd = d.brs = cfg->data_bitrate != 0;
+        d.flash_pause = cfg->flash ? (uint32_t)cfg->flash->erase_max : 0;
+        sim_device_open(&r->device[i], &d, r->old, r->old_len);
+        sim_flash_t *f = &r->device[i].flash;
+        for (uint32_t s = 0; s < f->flash.size / f->flash.sector_size; s++)
+            f->sector[s].wear = cfg->wear;
+        memcpy(&f->mem[r->device[i].layout.slot[1].at], r->old, r->old_len); // an older update
+        sim_flash_touch(f, 0, f->flash.size);
+        sim_device_join(&r->device[i], &r->world, DEVICE + i);
+        r->world.node[DEVICE + i].faults.lost = cfg->loss;
+    }
+    while (sim_world_run(&r->world, 2000 * NSEC_MS)) {
+    }
+}
+
+static machine_t begin_uds(rig_t *r)
+{
+    static const isotp_cfg_t standard = ISOTP_CFG_DEFAULT;
+    flasher_cfg_t *c = &r->flasher_cfg;
+    *c = (flasher_cfg_t){ .isotp = standard, .profile = &r->profile, .crypto = &r->crypto };
+    c->isotp.tx_dl = r->cfg->data_bitrate ? 64 : 8;
+    c->isotp.fd = c->isotp.brs = r->cfg->data_bitrate != 0;
+    c->isotp.tx_id = 0x7E0 + r->under_way;
+    c->isotp.rx_id = 0x7E8 + r->under_way;
+    c->functional = c->isotp;
+    c->functional.tx_id = 0x7DF;
+    c->functional.functional = true;
+    c->image = (flasher_image_t){ .bytes = r->image,
+                                  .len = r->len,
+                                  .crc32 = crc32_of(0xFFFFFFFF, r->image, r->len),
+                                  .version = (const char *)&r->image[48] };
+    memcpy(c->image.digest, &r->image[r->len - FLASHER_DIGEST_LEN], FLASHER_DIGEST_LEN);
+    flasher_init(&r->flasher, c, r->world.now / NSEC_US);
+    return MACHINE(flasher, &r->flasher);
+}
+
+static machine_t begin_stream(rig_t *r, const uint8_t *bytes, uint32_t total)
+{
+    static const isotp_cfg_t standard = ISOTP_CFG_DEFAULT;
+    sender_cfg_t *c = &r->sender_cfg;
+    *c = (sender_cfg_t){ .isotp = standard,
+                         .attempts = SENDER_ATTEMPTS,
+                         .status_timeout = SENDER_STATUS_TIMEOUT };
+    c->isotp.tx_dl = r->cfg->data_bitrate ? 64 : 8;
+    c->isotp.fd = c->isotp.brs = r->cfg->data_bitrate != 0;
+    c->isotp.tx_id = 0x7E0 + r->under_way;
+    c->isotp.rx_id = 0x7E8 + r->under_way;
+    sender_init(&r->sender, c, bytes, total, r->world.now / NSEC_US);
+    return MACHINE(sender, &r->sender);
+}
+
+static bool update_one(rig_t *r, rig_progress_t *progress, void *ctx)
+{
+    sim_world_t *w = &r->world;
+    const bool uds = r->cfg->protocol == RIG_UDS;
+    uint32_t total = 0;
+    uint8_t *wrapped = NULL;
+    if (!uds)
+        wrapped = sender_wrap(r->cfg->protocol == RIG_PLAIN ? SENDER_PLAIN : SENDER_HEADER,
+                              r->image, r->len, &total);
+    const machine_t machine = uds ? begin_uds(r) : begin_stream(r, wrapped, total);
+    sim_world_serve(w, HOST, &machine);
+    const unsigned done = uds ? FLASHER_DONE : SENDER_DONE;
+    const unsigned failed = uds ? FLASHER_FAILED : SENDER_FAILED;
+    unsigned events = 0;
+    while (!(events & (done | failed)) && sim_world_run(w, w->now + 100000 * NSEC_MS)) {
+        if (w->event.kind != SIM_BUS_NONE) account(r);
+        events |= w->node[HOST].events;
+        if (progress)
+            progress(ctx, w->now,
+                     uds ? flasher_progress(&r->flasher) : sender_progress(&r->sender));
+    }
+    sim_world_serve(w, HOST, NULL);
+    r->result->sent += uds ? r->flasher.sent : total;
+    if (!(events & done) && !r->result->why)
+        r->result->why = uds ? r->flasher.why : (unsigned)r->sender.why;
+    free(wrapped);
+    return events & done;
+}
+
+void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progress, void *ctx)
+{
+    rig_cfg_t cfg = *given;
+    rig_t *r = calloc(1, sizeof *r);
+    if (!r) abort();
+    if (!cfg.bitrate) cfg.bitrate = 500000;
+    if (!cfg.image_len) cfg.image_len = 65536;
+    if (!cfg.host) cfg.host = &sim_port_host;
+    if (!cfg.device) cfg.device = cfg.data_bitrate ? &sim_port_fd : &sim_port_esp32;
+    if (!cfg.devices) cfg.devices = 1;
+    memset(result, 0, sizeof *result);
+    r->cfg = &cfg;
+    r->result = result;
+    char error[200];
+    const char *text = cfg.profile ? cfg.profile : profile_builtin("isotp-ota");
+    if (!profile_parse(&r->profile, "profile", text, strlen(text), error, sizeof error) ||
+        !crypto_psa_init(&r->psa, &r->crypto))
+        abort();
+    r->old = build(cfg.image_len, "1.0", 1, &r->old_len);
+    r->image = build(cfg.image_len, "2.0", 2, &r->len);
+    sim_world_t *w = &r->world;
+    sim_world_init(w, cfg.bitrate, cfg.data_bitrate ? cfg.data_bitrate : cfg.bitrate, cfg.seed);
+    sim_world_join(w, HOST, cfg.host, NULL);
+    open_devices(r);
+    w->node[HOST].faults.lost = cfg.loss;
+    sim_world_traffic(w, cfg.traffic);
+    w->watch = true;
+    result->limit = limit(r) * cfg.devices;
+    const nsec_t start = r->free_at = w->now;
+    bool done = true;
+    for (; r->under_way < cfg.devices && done; r->under_way++)
+        done = update_one(r, progress, ctx);
+    result->time = w->now - start;
+    for (unsigned i = 0; i < cfg.devices; i++) {
+        const sim_device_t *d = &r->device[i];
+        if (cfg.protocol == RIG_UDS) done = done && d->boot.slot == 1;
+        result->overrun += w->node[DEVICE + i].overrun;
+        result->lost += w->node[DEVICE + i].lost;
+        nsec_t flash;
+        (void)sim_world_busy(w, DEVICE + i, &flash);
+        result->flash_time += flash;
+    }
+    result->done = done;
+    result->frames = w->bus.frames;
+    for (unsigned i = 0; i < cfg.devices; i++)
+        sim_device_close(&r->device[i]);
+    sim_world_free(w);
+    free(r->old);
+    free(r->image);
+    free(r);
+}
