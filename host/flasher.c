@@ -3,7 +3,8 @@
 //
 //   ASKING   positive response          ->  the next step; TransferData: the next block
 //   ASKING   negative response          ->  the next step (optional), ASKING for DID FD01, a new round, or the end
-//   ASKING   no response                ->  ASKING once more, a new round, or the end
+//   ASKING   no response                ->  ASKING once more, a new round, or the end; TransferData: ASKING
+//                                           for the session first, because who restarted takes no block
 //   ASKING   a seed                     ->  SEEDED, until flasher_unlock()
 //   any      it cannot go on            ->  CLOSING: 10 81 to all, so that nobody stays quiet; then OVER
 //
@@ -242,10 +243,29 @@ static flasher_events_t on_result(flasher_t *f, usec_t now)
     return flasher_new_round(f, FLASHER_REFUSED, now);
 }
 
+/// The block once more, unless it would be refused.
+static flasher_events_t on_session(flasher_t *f, bool known, usec_t now)
+{
+    enum { HEAD = 3 };
+    const uint8_t *r = f->client.response;
+    f->ask = FLASHER_ASK_STEP;
+    f->request[0] = UDS_TRANSFER_DATA;
+    f->request[1] = f->counter;
+    f->request_len = FLASHER_BLOCK_HEAD;
+    if (known && r && f->client.response_len > HEAD && r[HEAD] != UDS_PROGRAMMING_SESSION) {
+        f->nrc = UDS_SERVICE_NOT_IN_SESSION;
+        return flasher_new_round(f, FLASHER_REFUSED, now);
+    }
+    if (!f->late) return flasher_transmit(f, now);
+    f->sent -= f->piece; // not lost
+    return on_block(f, now);
+}
+
 static flasher_events_t on_positive(flasher_t *f, usec_t now)
 {
     f->reconnecting = false;
     if (f->ask == FLASHER_ASK_KEY) return flasher_next_step(f, now);
+    if (f->ask == FLASHER_ASK_SESSION) return on_session(f, true, now);
     if (f->ask == FLASHER_ASK_RESULT) {
         enum { HEAD = 3, RESULT_LEN = HEAD + 1 + 4 };
         f->result_known = f->client.response && f->client.response_len >= RESULT_LEN;
@@ -294,6 +314,7 @@ static flasher_events_t on_negative(flasher_t *f, usec_t now)
     const profile_step_t *s = flasher_step(f);
     const profile_t *p = f->cfg->profile;
     if (f->ask == FLASHER_ASK_RESULT) return on_result(f, now);
+    if (f->ask == FLASHER_ASK_SESSION) return on_session(f, false, now);
     f->nrc = f->client.nrc;
     if (f->ask == FLASHER_ASK_KEY) return flasher_end(f, FLASHER_REFUSED, now);
     if (s->verb == PROFILE_RESTART) return on_back(f, s->expect_len == 0, now);
@@ -350,6 +371,7 @@ static flasher_events_t on_silence(flasher_t *f, usec_t now)
         return flasher_end(f, no_bus ? FLASHER_NO_BUS : FLASHER_NO_ANSWER, now);
     }
     if (f->ask == FLASHER_ASK_RESULT) return on_result(f, now);
+    if (f->ask == FLASHER_ASK_SESSION) return on_session(f, false, now);
     if (flasher_is_poll(f)) {
         if (waited(f, p->restart_s, now)) return flasher_end(f, FLASHER_NOT_BACK, now);
         return flasher_wait(f, POLL_PAUSE_MS, now);
@@ -361,8 +383,11 @@ static flasher_events_t on_silence(flasher_t *f, usec_t now)
     if (f->request[0] == UDS_ECU_RESET) return flasher_next_step(f, now); // it tells by itself
     const bool waits = f->timer == UDS_TIMER_PENDING || f->timer == UDS_TIMER_BUSY;
     if (waits && f->transport == ISOTP_OK) return flasher_end(f, FLASHER_TIMEOUT, now);
-    if (repeatable(f) && f->tries <= (block ? p->block_retry : p->request_retry))
+    if (repeatable(f) && f->tries <= (block ? p->block_retry : p->request_retry)) {
+        if (block && !no_bus && p->session_did) f->ask = FLASHER_ASK_SESSION;
+        f->late = false;
         return flasher_transmit(f, now);
+    }
     if (block)
         f->block_cap = (uint32_t)later((f->piece + FLASHER_BLOCK_HEAD) / 4, FLASHER_BLOCK_MIN);
     return flasher_new_round(f, why, now);
@@ -404,6 +429,14 @@ static flasher_events_t on_not_sent(flasher_t *f, isotp_why_t why, usec_t now)
     return on_silence(f, now);
 }
 
+/// The message that came, now that something else was asked.
+static bool answers_block(const flasher_t *f, uint32_t len)
+{
+    const uint8_t block[] = { UDS_TRANSFER_DATA, f->counter };
+    return f->ask == FLASHER_ASK_SESSION && (f->left || f->doubtful) &&
+           uds_client_is_positive(block, sizeof block, f->response, len);
+}
+
 static flasher_events_t on_physical(flasher_t *f, isotp_events_t ev, usec_t now)
 {
     flasher_events_t events = FLASHER_NONE;
@@ -419,10 +452,13 @@ static flasher_events_t on_physical(flasher_t *f, isotp_events_t ev, usec_t now)
     }
     if ((ev & ISOTP_RX_DATA) && rx->len <= sizeof f->response)
         memcpy(&f->response[rx->at], rx->data, rx->data_len);
-    if (ev & ISOTP_RX_END) cev |= uds_client_input(&f->client, f->response, rx->len, now);
+    if (ev & ISOTP_RX_END) {
+        f->late = f->late || answers_block(f, rx->len);
+        cev |= uds_client_input(&f->client, f->response, rx->len, now);
+    }
     if (isotp_wanted(&f->physical) > 0) isotp_proceed(&f->physical, 0, 0, now);
     if ((ev & ISOTP_SENT) && f->state == FLASHER_ASKING && !flasher_is_functional(f)) {
-        f->left = true;
+        f->left = f->left || flasher_is_block(f);
         cev |= uds_client_sent(&f->client, now);
     }
     events |= on_client(f, cev, now);

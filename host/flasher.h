@@ -71,7 +71,12 @@ typedef enum {
 } flasher_state_t;
 
 /// What is asked for within a step.
-typedef enum { FLASHER_ASK_STEP, FLASHER_ASK_KEY, FLASHER_ASK_RESULT } flasher_ask_t;
+typedef enum {
+    FLASHER_ASK_STEP,
+    FLASHER_ASK_KEY,
+    FLASHER_ASK_RESULT,
+    FLASHER_ASK_SESSION, // before a block is sent again
+} flasher_ask_t;
 
 enum {
     FLASHER_FACTS = 24,         // data identifiers read
@@ -123,7 +128,7 @@ typedef struct {
     flasher_why_t why;     // read, with FAILED
     unsigned step;         // read: index in the profile
     flasher_ask_t ask;
-    unsigned tries; // read: how often this request was sent
+    unsigned tries; // read: how often this request was sent, or the block of FLASHER_ASK_SESSION
     // What went wrong last; with FAILED, why.
     uds_nrc_t nrc;           // read
     uds_timer_t timer;       // read
@@ -143,6 +148,7 @@ typedef struct {
     uint8_t counter;    // blockSequenceCounter
     bool left;          // this try of the request left completely
     bool doubtful;      // one before did: the device may have accepted the block
+    bool late;          // its response came while the session was asked for
     unsigned rounds;    // read: how often the update was taken up again
     unsigned fruitless; // of these, in a row, that got no further
     uint32_t furthest;  // bytes acknowledged when a round ended

@@ -108,12 +108,15 @@ static bool block_source(void *ctx, uint32_t at, uint8_t *to, size_t len)
 /// The request goes to f->request, but for the data of a block. Returns its length, 0: it cannot be made.
 static uint32_t make_request(flasher_t *f)
 {
+    const profile_t *p = f->cfg->profile;
     const profile_step_t *s = flasher_step(f);
     const flasher_image_t *im = &f->cfg->image;
     uint8_t *r = f->request;
     if (f->ask == FLASHER_ASK_KEY) return f->request_len;
-    if (f->ask == FLASHER_ASK_RESULT || s->verb == PROFILE_READ || s->verb == PROFILE_VERIFY) {
-        const uint16_t did = (f->ask == FLASHER_ASK_RESULT) ? f->cfg->profile->result_did : s->did;
+    if (f->ask != FLASHER_ASK_STEP || s->verb == PROFILE_READ || s->verb == PROFILE_VERIFY) {
+        const uint16_t did = (f->ask == FLASHER_ASK_RESULT)    ? p->result_did
+                             : (f->ask == FLASHER_ASK_SESSION) ? p->session_did
+                                                               : s->did;
         r[0] = UDS_READ_DID;
         r[1] = (uint8_t)(did >> 8);
         r[2] = (uint8_t)did;
@@ -131,12 +134,12 @@ static uint32_t make_request(flasher_t *f)
         r[1] = f->counter;
         return FLASHER_BLOCK_HEAD;
     }
-    profile_values_t values = { .address = f->cfg->profile->address + f->start,
+    profile_values_t values = { .address = p->address + f->start,
                                 .size = im->len - f->start,
                                 .crc32 = im->crc32 };
     memcpy(values.sha256, im->sha256, sizeof values.sha256);
     memcpy(values.date, f->cfg->date, sizeof values.date);
-    return profile_expand(f->cfg->profile, s, &values, r);
+    return profile_expand(p, s, &values, r);
 }
 
 bool flasher_is_functional(const flasher_t *f)
@@ -185,11 +188,12 @@ flasher_events_t flasher_transmit(flasher_t *f, usec_t now)
         f->reset = true;
         f->resets++;
     }
-    f->tries++;
+    if (f->ask != FLASHER_ASK_SESSION) f->tries++;
     f->state = FLASHER_ASKING;
     f->wake = flasher_is_poll(f) ? now + POLL_MS * USEC_MS : USEC_NEVER;
     uds_client_start(&f->client, f->request, f->request_len, flasher_is_functional(f), now);
-    return (f->tries > 1 && !flasher_is_poll(f)) ? FLASHER_RETRY : FLASHER_NONE;
+    const bool retry = f->ask == FLASHER_ASK_STEP && f->tries > 1 && !flasher_is_poll(f);
+    return retry ? FLASHER_RETRY : FLASHER_NONE;
 }
 
 // --- Steps ---

@@ -306,14 +306,14 @@ static bool take_address(parser_t *r)
     return end_of_line(r);
 }
 
-static bool take_result(parser_t *r)
+static bool take_did(parser_t *r, uint16_t *to)
 {
     uint32_t did;
     take_word(r);
     if (!hex_of(r->word, 4, 4, &did))
         return wrong(r, "'%s' is no data identifier: four hexadecimal digits are expected",
                      r->word);
-    r->p->result_did = (uint16_t)did;
+    *to = (uint16_t)did;
     return end_of_line(r);
 }
 
@@ -353,7 +353,8 @@ static bool take_setting(parser_t *r)
     if (is(r, "id")) return take_ids(r);
     if (is(r, "tester")) return take_tester(r);
     if (is(r, "address")) return take_address(r);
-    if (is(r, "result")) return take_result(r);
+    if (is(r, "result")) return take_did(r, &p->result_did);
+    if (is(r, "session")) return take_did(r, &p->session_did);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         uint32_t *value[2] = { numbers[i].value[0], numbers[i].value[1] };
         if (is(r, numbers[i].name)) return take_numbers(r, value, numbers[i].min, numbers[i].max);

@@ -78,7 +78,8 @@ typedef struct {
     uint32_t connect_s, reconnect_s, unlock_s, restart_s, confirm_s;
     uint32_t restart_delay_ms;
     uint32_t address;
-    uint16_t result_did; // says why a download was refused; 0: none
+    uint16_t result_did;  // says why a download was refused; 0: none
+    uint16_t session_did; // says which session is active; 0: none
     uint8_t tester[PROFILE_TESTER_LEN];
     uint8_t steps;
     uint16_t tokens;

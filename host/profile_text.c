@@ -20,6 +20,7 @@ static const char isotp_ota[] =
     "restart-limit 30     # s until the device is back\n"
     "confirm-limit 10     # s until the new firmware has confirmed itself\n"
     "result FD01          # says why a download was refused\n"
+    "session F186         # says whether the device has restarted, before a block is sent again\n"
     "\n"
     "# Who is there? Nothing changes until `again`.\n"
     "step read FD00 slots\n"

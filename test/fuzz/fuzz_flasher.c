@@ -64,7 +64,7 @@ static uint32_t identify(world_t *w, uint16_t did, uint8_t *to)
         memset(&to[2], 0xAB, FLASHER_DIGEST_LEN);
         if (is_new) memcpy(&to[2], digest, FLASHER_DIGEST_LEN);
         return 2 + FLASHER_DIGEST_LEN;
-    case UDS_DID_SESSION: to[0] = w->reset ? 1 : 2; return 1;
+    case UDS_DID_SESSION: to[0] = w->reset || how > 240 ? 1 : 2; return 1;
     case UDS_DID_SOFTWARE_VERSION: return put_text(to, is_new ? version : "1.0");
     case UDS_DID_RESULT:
         to[0] = how;

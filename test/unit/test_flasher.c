@@ -34,7 +34,9 @@ static isotp_t server, all;
 static const char *script;
 static usec_t now;
 static unsigned presents;
+static unsigned unheard; // so many blocks the server does not hear
 static flasher_events_t events;
+static unsigned retries;
 static uint8_t last[MESSAGE_MAX]; // the request that came last
 static uint32_t last_len;
 static uint8_t functional[8];
@@ -124,10 +126,21 @@ static void to_server(isotp_t *tp, const can_frame_t *frame)
     if (ev & ISOTP_RX_BEGIN) assert_true(tp->rx.len <= sizeof last);
     uint8_t *to = (tp == &all) ? functional : last;
     if (ev & ISOTP_RX_DATA) memcpy(to + tp->rx.at, tp->rx.data, tp->rx.data_len);
+    if (isotp_wanted(tp) > 0 && last[0] == UDS_TRANSFER_DATA && unheard > 0) {
+        unheard--;
+        isotp_init(tp, &server_cfg);
+        return;
+    }
     if (isotp_wanted(tp) > 0) isotp_proceed(tp, 0, 0, now);
     if (!(ev & ISOTP_RX_END)) return;
     if (tp == &server) last_len = tp->rx.len;
     on_request(tp == &all, to, tp->rx.len);
+}
+
+static void take(flasher_events_t ev)
+{
+    events |= ev;
+    if (ev & FLASHER_RETRY) retries++;
 }
 
 static bool turn(void)
@@ -138,7 +151,7 @@ static bool turn(void)
         const can_frame_t frame = *out;
         busy = true;
         now += FRAME_US;
-        events |= flasher_sent(&f, now);
+        take(flasher_sent(&f, now));
         to_server(frame.id == 0x7DF ? &all : &server, &frame);
     }
     if (queued > 0 && now >= queue[0].at && server.tx.state == ISOTP_TX_IDLE) {
@@ -155,10 +168,10 @@ static bool turn(void)
         busy = true;
         now += FRAME_US;
         (void)isotp_sent(&server, now);
-        events |= flasher_input(&f, &frame, now);
+        take(flasher_input(&f, &frame, now));
     }
     (void)isotp_tick(&server, now);
-    events |= flasher_tick(&f, now);
+    take(flasher_tick(&f, now));
     return busy || flasher_output(&f, now) || isotp_output(&server, now);
 }
 
@@ -172,7 +185,7 @@ static void start(const char *text, const char *requests)
     script = requests;
     events = FLASHER_NONE;
     now = 1000;
-    presents = queued = 0;
+    presents = queued = unheard = retries = 0;
     flasher_init(&f, &cfg, now);
 }
 
@@ -404,9 +417,86 @@ static void the_counter_goes_through_zero(void **state)
     expect_done("block-max 64\n" DOWNLOAD, requests);
 }
 
-// --- Rounds ---
+// --- A block without an answer, and which session the device is in ---
 
 #define ROUND "step again\nstep request 10 02\n"
+
+static void a_device_that_has_restarted_is_not_sent_the_block_again(void **state)
+{
+    (void)state;
+    expect_done("session F186\nblock-max 152\n" ROUND DOWNLOAD,
+                "10 02 : 50 02\n34 : 74 20 0F FF\n36 01 : 76 01\n36 02 :\n22 F1 86 : 62 F1 86 01\n"
+                "10 02 : 50 02\n34 : 74 20 0F FF\n36 01 : 76 01\n36 02 : 76 02\n");
+    assert_int_equal(f.rounds, 1);
+    assert_int_equal(f.sent, 2 * sizeof image);
+    assert_false(events & FLASHER_RETRY);
+    // The session is over although the device says nothing about why.
+    expect_done("session F186\n" ROUND DOWNLOAD,
+                "10 02 : 50 02\n34 : 74 20 0F FF\n36 01 :\n22 F1 86 : 62 F1 86 03\n"
+                "10 02 : 50 02\n34 : 74 20 0F FF\n36 01 : 76 01\n");
+    expect_failed("session F186\n" DOWNLOAD, "34 : 74 20 0F FF\n36 01 :\n22 F1 86 : 62 F1 86 01\n",
+                  FLASHER_REFUSED);
+    assert_int_equal(f.nrc, UDS_SERVICE_NOT_IN_SESSION); // as the block would have been
+    assert_int_equal(f.request[0], UDS_TRANSFER_DATA);
+}
+
+static void whatever_else_it_says_of_its_session_the_block_is_repeated(void **state)
+{
+    (void)state;
+    expect_done("session F186\nblock-max 152\n" DOWNLOAD,
+                "34 : 74 20 0F FF\n36 01 :\n22 F1 86 : 62 F1 86 02\n36 01 :\n22 F1 86 : 7F 22 31\n"
+                "36 01 :\n22 F1 86 :\n36 01 : 76 01\n36 02 : 76 02\n36 03 : 76 03\n");
+    assert_int_equal(f.sent, sizeof image + 3 * 150);
+    assert_int_equal(retries, 3);
+    assert_int_equal(f.rounds, 0);
+    expect_done("session F186\n" DOWNLOAD,
+                "34 : 74 20 0F FF\n36 01 :\n22 F1 86 : 62 F1 86\n36 01 : 76 01\n");
+    // After the last try nothing depends on it.
+    expect_failed("session F186\nblock-retry 1\n" DOWNLOAD,
+                  "34 : 74 20 0F FF\n36 01 :\n22 F1 86 : 62 F1 86 02\n36 01 :\n", FLASHER_TIMEOUT);
+}
+
+static void a_response_that_comes_meanwhile_counts(void **state)
+{
+    static const char *const sessions[] = { "+20 62 F1 86 02", "+20 7F 22 22", "" };
+    char requests[200];
+    (void)state;
+    for (size_t i = 0; i < sizeof sessions / sizeof sessions[0]; i++) {
+        (void)sprintf(requests,
+                      "34 : 74 20 0F FF\n36 01 : +255 76 01\n22 F1 86 : %s\n36 02 : 76 02\n",
+                      sessions[i]);
+        expect_done("session F186\nblock-max 152\n" DOWNLOAD, requests);
+        assert_int_equal(f.sent, sizeof image);
+    }
+    // The device is busy with the block, then done; 76 02 answers nothing that was asked.
+    expect_done(
+        "session F186\nblock-max 152\n" DOWNLOAD,
+        "34 : 74 20 0F FF\n36 01 :\n22 F1 86 : 7F 22 21 +20 76 01\n"
+        "22 F1 86 : 62 F1 86 02\n36 02 :\n22 F1 86 : 76 01 +5 62 F1 86 02\n36 02 : 76 02\n");
+    // It has restarted since.
+    expect_done("session F186\n" ROUND DOWNLOAD,
+                "10 02 : 50 02\n34 : 74 20 0F FF\n36 01 : +255 76 01\n22 F1 86 : 62 F1 86 01\n"
+                "10 02 : 50 02\n34 : 74 20 0F FF\n36 01 : 76 01\n");
+}
+
+static void a_block_that_never_left_was_not_accepted(void **state)
+{
+    (void)state;
+    start("session F186\n" DOWNLOAD,
+          "34 : 74 20 0F FF\n22 F1 86 : 62 F1 86 02\n36 01 : 7F 36 73\n");
+    unheard = 1;
+    run_until(FLASHER_DONE | FLASHER_FAILED);
+    assert_int_equal(f.why, FLASHER_REFUSED);
+    all_was_asked();
+    start("session F186\n" DOWNLOAD,
+          "34 : 74 20 0F FF\n22 F1 86 : 76 01 +5 62 F1 86 02\n36 01 : 76 01\n");
+    unheard = 1;
+    run_until(FLASHER_DONE | FLASHER_FAILED);
+    assert_int_equal(f.why, FLASHER_OK);
+    all_was_asked();
+}
+
+// --- Rounds ---
 
 static void a_lost_session_is_taken_up_again(void **state)
 {
@@ -678,6 +768,23 @@ static void nobody_acknowledges(void **state)
     assert_int_equal(f.why, FLASHER_NO_BUS);
 }
 
+// Who cannot send a block cannot ask why, either.
+static void a_bus_that_is_gone_is_not_asked(void **state)
+{
+    (void)state;
+    start("session F186\n" DOWNLOAD, "34 : 74 20 0F FF\n");
+    while (f.physical.tx.len != 2 + sizeof image)
+        if (!turn()) now = later(now, flasher_deadline(&f));
+    const usec_t begun = now;
+    while (!(events & FLASHER_FAILED)) {
+        (void)flasher_output(&f, now);
+        now = later(now, flasher_deadline(&f));
+        events |= flasher_tick(&f, now);
+    }
+    assert_int_equal(f.why, FLASHER_NO_BUS);
+    assert_true(now - begun <= 4100 * USEC_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -696,6 +803,10 @@ int main(void)
         cmocka_unit_test_setup(a_late_response_does_not_answer_the_next_block, begin),
         cmocka_unit_test_setup(a_device_that_knows_no_repetition_has_gone_on, begin),
         cmocka_unit_test_setup(the_counter_goes_through_zero, begin),
+        cmocka_unit_test_setup(a_device_that_has_restarted_is_not_sent_the_block_again, begin),
+        cmocka_unit_test_setup(whatever_else_it_says_of_its_session_the_block_is_repeated, begin),
+        cmocka_unit_test_setup(a_response_that_comes_meanwhile_counts, begin),
+        cmocka_unit_test_setup(a_block_that_never_left_was_not_accepted, begin),
         cmocka_unit_test_setup(a_lost_session_is_taken_up_again, begin),
         cmocka_unit_test_setup(it_goes_on_where_the_device_stands_if_that_is_the_same, begin),
         cmocka_unit_test_setup(rounds_are_counted, begin),
@@ -715,6 +826,7 @@ int main(void)
         cmocka_unit_test_setup(another_tester_ends_it, begin),
         cmocka_unit_test_setup(the_user_may_stop_it, begin),
         cmocka_unit_test_setup(nobody_acknowledges, begin),
+        cmocka_unit_test_setup(a_bus_that_is_gone_is_not_asked, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,7 +71,7 @@ static void settings(void **state)
         "id 18DA10F1 18DAF110 18DB33F1\n"
         "p2 25 3000\nmargin 7\npending-limit 60\npresent 0\nblock-max 258\nblock-retry 0\n"
         "request-retry 1\nrounds 2\nconnect 9\nreconnect 8\nunlock-limit 6\nrestart-delay 5\n"
-        "restart-limit 4\nconfirm-limit 3\naddress 8000000\nresult F1A0\n"
+        "restart-limit 4\nconfirm-limit 3\naddress 8000000\nresult F1A0\nsession F1A1\n"
         "tester 01 02 03 04 05 FF\n" REST);
     assert_true(p.request.ext && p.response.ext && p.functional.ext);
     assert_int_equal(p.response.id, 0x18DAF110);
@@ -92,6 +92,7 @@ static void settings(void **state)
     assert_int_equal(p.confirm_s, 3);
     assert_int_equal(p.address, 0x8000000);
     assert_int_equal(p.result_did, 0xF1A0);
+    assert_int_equal(p.session_did, 0xF1A1);
     assert_int_equal(p.tester[5], 0xFF);
 }
 
@@ -165,6 +166,7 @@ static void what_is_wrong_is_told_with_its_line(void **state)
         { "present 2 s\n", "'s' is too much" },
         { "address xyz\n", "'xyz' is no address" },
         { "result 1\n", "'1' is no data identifier" },
+        { "session F18\n", "'F18' is no data identifier" },
         { "tester 01 02\n", "6 bytes are expected" },
         { "step\n", "'' is no step: read, request" },
         { "step fly\n", "'fly' is no step" },
