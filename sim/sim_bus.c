@@ -24,7 +24,7 @@ enum {
     DELIMITER = 8, // of an error frame
     INTERMISSION = 3,
     AFTER_ACK = 8, // ACK delimiter, end of frame
-    TAIL = 13,     // from the CRC delimiter to the intermission: never in the data phase
+    TAIL = 12,     // from the ACK to the intermission: never in the data phase
     SUSPEND = 8,   // by which an error passive node lets the others go first
     RECESSIVE = 11,
     RECOVERY = 128,
