@@ -317,25 +317,17 @@ static void go_off(sim_world_t *w, unsigned node)
     sim_node_t *n = &w->node[node];
     n->bus_offs++;
     n->unsent = n->sending.count = 0;
-    sim_bus_recover(&w->bus, node, w->now);
     if (n->machine.self) n->machine.lost(n->machine.self);
     wake(n, w->now);
 }
 
 static void step_bus(sim_world_t *w)
 {
-    switch (sim_bus_step(&w->bus, &w->event)) {
-    case SIM_BUS_FRAME: deliver(w, &w->event); break;
-    case SIM_BUS_OFF:
-        if (w->event.from < SIM_WORLD_NODES)
-            go_off(w, w->event.from);
-        else
-            sim_bus_recover(&w->bus, w->event.from, w->now);
-        break;
-    case SIM_BUS_NONE:
-    case SIM_BUS_BEGAN:
-    case SIM_BUS_ERROR:
-    case SIM_BUS_RECOVERED: break;
+    if (sim_bus_step(&w->bus, &w->event) == SIM_BUS_FRAME) deliver(w, &w->event);
+    for (unsigned i = 0; i < SIM_BUS_NODES; i++) {
+        if (!(w->event.off & 1U << i)) continue;
+        sim_bus_recover(&w->bus, i, w->now);
+        if (i < SIM_WORLD_NODES) go_off(w, i);
     }
 }
 
