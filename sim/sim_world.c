@@ -130,14 +130,15 @@ static void interrupt_due(sim_node_t *n, nsec_t at)
         n->interrupt_at = n->flash_until + n->port->interrupt;
 }
 
-// A confirmation takes no room: it is one bit of the controller's.
+// A confirmation takes no room: it is one bit of the controller's. There are as many as mailboxes.
 static void to_fifo(sim_world_t *w, sim_node_t *n, const sim_item_t *item)
 {
     const uint32_t size = item->confirmation ? 0 : size_of(&item->frame);
-    if (size > n->port->fifo - n->fifo_used || !queue_put(&n->fifo, item)) {
+    if (size && (size > n->port->fifo - n->fifo_used || n->fifo.count >= FIFO_CAP)) {
         n->overrun++;
         return;
     }
+    (void)queue_put(&n->fifo, item);
     n->fifo_used += size;
     if (n->interrupt_at == NSEC_NEVER) interrupt_due(n, w->now);
 }
@@ -149,12 +150,16 @@ static void to_queue(sim_world_t *w, sim_node_t *n, sim_item_t item)
         n->lost++;
         return;
     }
+    if (!item.confirmation && n->queue.count >= n->port->queue) {
+        n->overrun++;
+        return;
+    }
     if (by_chance(w, n->faults.late)) {
         n->late++;
         item.due += sim_random64(&w->chance) % (n->faults.late_max + 1);
     }
     if (n->queue.count) item.due = later(item.due, queue_last(&n->queue)->due);
-    if (!queue_put(&n->queue, &item)) n->overrun++;
+    (void)queue_put(&n->queue, &item);
 }
 
 static void interrupt(sim_world_t *w, sim_node_t *n)
@@ -164,7 +169,7 @@ static void interrupt(sim_world_t *w, sim_node_t *n)
     n->fifo_used = 0;
     for (; (item = queue_first(&n->fifo)) != NULL; queue_drop(&n->fifo))
         to_queue(w, n, *item);
-    if ((item = queue_first(&n->queue)) != NULL) wake(n, later(w->now, item->due));
+    if ((item = queue_first(&n->queue)) != NULL && item->due <= w->now) wake(n, w->now);
 }
 
 static void deliver(sim_world_t *w, const sim_bus_event_t *ev)
@@ -172,9 +177,12 @@ static void deliver(sim_world_t *w, const sim_bus_event_t *ev)
     const sim_item_t frame = { .frame = ev->frame }, confirmation = { .confirmation = true };
     for (unsigned i = 0; i < w->nodes; i++) {
         sim_node_t *n = &w->node[i];
-        if (!n->machine.self) continue;
-        if (ev->heard & 1U << i) to_fifo(w, n, &frame);
-        if (ev->sent && ev->senders & 1U << i && n->unsent) to_fifo(w, n, &confirmation);
+        if (n->machine.self && ev->heard & 1U << i) to_fifo(w, n, &frame);
+        if (!ev->sent || !(ev->senders & 1U << i)) continue;
+        if (n->leftover)
+            n->leftover--;
+        else if (n->machine.self)
+            to_fifo(w, n, &confirmation);
     }
 }
 
@@ -285,7 +293,7 @@ static void send_traffic(sim_world_t *w, unsigned source)
 
 void sim_world_traffic(sim_world_t *w, unsigned percent)
 {
-    enum { FRAME_BITS = 121 }; // 8 random bytes, on average
+    enum { FRAME_BITS = 114 }; // 8 random bytes: 111, and three stuff bits on average
     ASSERT(percent <= 90);
     w->traffic_gap = percent ? SIM_WORLD_TRAFFIC * FRAME_BITS * 100 * w->bus.bit / percent : 0;
     for (unsigned i = 0; i < SIM_WORLD_TRAFFIC; i++) {
@@ -312,11 +320,23 @@ static nsec_t next(const sim_world_t *w)
     return later(at, w->now);
 }
 
+static void drop_confirmations(sim_queue_t *q)
+{
+    for (unsigned left = q->count; left > 0; left--) {
+        const sim_item_t item = *queue_first(q);
+        queue_drop(q);
+        if (!item.confirmation) (void)queue_put(q, &item);
+    }
+}
+
+/// The machine is told that all it gave is lost: nothing is confirmed any more.
 static void go_off(sim_world_t *w, unsigned node)
 {
     sim_node_t *n = &w->node[node];
     n->bus_offs++;
-    n->unsent = n->sending.count = 0;
+    n->unsent = n->leftover = n->sending.count = 0;
+    drop_confirmations(&n->fifo);
+    drop_confirmations(&n->queue);
     if (n->machine.self) n->machine.lost(n->machine.self);
     wake(n, w->now);
 }
@@ -355,7 +375,7 @@ bool sim_world_run(sim_world_t *w, nsec_t until)
         const nsec_t at = next(w);
         w->event.kind = SIM_BUS_NONE;
         if (at > until) {
-            w->now = until;
+            w->now = later(w->now, until);
             return false;
         }
         if (at > w->now) steps = 0;
@@ -398,20 +418,31 @@ void sim_world_join(sim_world_t *w, unsigned node, const sim_port_t *port, const
     ASSERT(node == w->nodes && node < SIM_WORLD_NODES);
     sim_node_t *n = &w->node[w->nodes++];
     n->port = port;
-    queue_open(&n->fifo, FIFO_CAP);
-    queue_open(&n->queue, port->queue);
+    queue_open(&n->fifo, FIFO_CAP + port->mailboxes);
+    queue_open(&n->queue, port->queue + port->mailboxes);
     queue_open(&n->sending, SENDING_CAP);
     sim_world_power(w, node, true);
     sim_world_serve(w, node, machine);
 }
 
-void sim_world_power(sim_world_t *w, unsigned node, bool on)
+static void empty(sim_node_t *n)
 {
-    sim_node_t *n = &w->node[node];
     n->fifo.count = n->queue.count = n->sending.count = 0;
     n->fifo_used = n->unsent = 0;
     n->interrupt_at = NSEC_NEVER;
     n->ticked = false;
+}
+
+void sim_world_power(sim_world_t *w, unsigned node, bool on)
+{
+    sim_node_t *n = &w->node[node];
+    empty(n);
+    n->leftover = 0;
+    if (n->busy_until > w->now) {
+        n->busy_time = sim_world_busy(w, node, &n->flash_time);
+        n->busy_until = n->flash_until = w->now;
+        n->loop_at = at_turn(n->port, w->now);
+    }
     if (on)
         sim_bus_on(&w->bus, node, CONTROLLER_CAP, w->now);
     else
@@ -422,9 +453,7 @@ void sim_world_serve(sim_world_t *w, unsigned node, const machine_t *machine)
 {
     sim_node_t *n = &w->node[node];
     n->machine = machine ? *machine : (machine_t){ .self = NULL };
-    n->fifo.count = n->queue.count = n->sending.count = 0;
-    n->fifo_used = n->unsent = 0;
-    n->interrupt_at = NSEC_NEVER;
-    n->loop_at = machine ? w->now : NSEC_NEVER;
-    n->ticked = false;
+    empty(n);
+    n->leftover = w->bus.node[node].count;
+    n->loop_at = machine ? at_turn(n->port, w->now) : NSEC_NEVER;
 }
