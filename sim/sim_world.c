@@ -172,9 +172,12 @@ static void deliver(sim_world_t *w, const sim_bus_event_t *ev)
     const sim_item_t frame = { .frame = ev->frame }, confirmation = { .confirmation = true };
     for (unsigned i = 0; i < w->nodes; i++) {
         sim_node_t *n = &w->node[i];
+        const bool sent = ev->sent && ev->senders & 1U << i;
+        const bool own = sent && n->foreign == 0;
+        if (sent && n->foreign) n->foreign--;
         if (!n->machine.self) continue;
         if (ev->heard & 1U << i) to_fifo(w, n, &frame);
-        if (ev->sent && ev->senders & 1U << i && n->unsent) to_fifo(w, n, &confirmation);
+        if (own && n->unsent) to_fifo(w, n, &confirmation);
     }
 }
 
@@ -316,7 +319,7 @@ static void go_off(sim_world_t *w, unsigned node)
 {
     sim_node_t *n = &w->node[node];
     n->bus_offs++;
-    n->unsent = n->sending.count = 0;
+    n->unsent = n->foreign = n->sending.count = 0;
     sim_bus_recover(&w->bus, node, w->now);
     if (n->machine.self) n->machine.lost(n->machine.self);
     wake(n, w->now);
@@ -413,13 +416,18 @@ void sim_world_join(sim_world_t *w, unsigned node, const sim_port_t *port, const
     sim_world_serve(w, node, machine);
 }
 
-void sim_world_power(sim_world_t *w, unsigned node, bool on)
+static void forget(sim_node_t *n)
 {
-    sim_node_t *n = &w->node[node];
     n->fifo.count = n->queue.count = n->sending.count = 0;
     n->fifo_used = n->unsent = 0;
     n->interrupt_at = NSEC_NEVER;
     n->ticked = false;
+}
+
+void sim_world_power(sim_world_t *w, unsigned node, bool on)
+{
+    forget(&w->node[node]);
+    w->node[node].foreign = 0;
     if (on)
         sim_bus_on(&w->bus, node, CONTROLLER_CAP, w->now);
     else
@@ -429,10 +437,8 @@ void sim_world_power(sim_world_t *w, unsigned node, bool on)
 void sim_world_serve(sim_world_t *w, unsigned node, const machine_t *machine)
 {
     sim_node_t *n = &w->node[node];
+    forget(n);
+    n->foreign = w->bus.node[node].on ? w->bus.node[node].count : 0;
     n->machine = machine ? *machine : (machine_t){ .self = NULL };
-    n->fifo.count = n->queue.count = n->sending.count = 0;
-    n->fifo_used = n->unsent = 0;
-    n->interrupt_at = NSEC_NEVER;
     n->loop_at = machine ? w->now : NSEC_NEVER;
-    n->ticked = false;
 }

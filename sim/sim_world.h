@@ -78,6 +78,7 @@ typedef struct {
     nsec_t loop_at;      // the loop's next call; NSEC_NEVER: it sleeps
     bool ticked;
     unsigned unsent;
+    unsigned foreign; // frames in the controller that a machine before has left
     sim_queue_t fifo, queue, sending;
 } sim_node_t;
 
