@@ -188,7 +188,8 @@ static void give(sim_world_t *w, sim_node_t *n)
     const machine_t *m = &n->machine;
     const can_frame_t *frame;
     const usec_t now = w->now / NSEC_US;
-    while (n->unsent < n->port->mailboxes && (frame = m->output(m->self, now)) != NULL) {
+    // It is asked even without room: its time for this frame runs from then on.
+    while ((frame = m->output(m->self, now)) != NULL && n->unsent < n->port->mailboxes) {
         const sim_item_t item = { .due = w->now + n->port->send, .frame = *frame };
         if (!queue_put(&n->sending, &item)) return;
         n->unsent++;
