@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define RETRY      (100 * USEC_MS)
-#define WINDOW_MAX 16U // of any driver
+#define WINDOW_MAX 32U // of any driver
 
 struct bus {
     const bus_driver_t *driver;

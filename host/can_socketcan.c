@@ -18,7 +18,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define WINDOW 8 // an adapter on USB confirms late; a CAN interface queues 10 unless told otherwise
+// An adapter on USB confirms late. Ten frames in its driver and ten in the queue of the interface: more would be
+// refused (ENOBUFS) unless somebody made that longer.
+#define WINDOW 20
 
 typedef struct {
     char name[IFNAMSIZ];

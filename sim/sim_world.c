@@ -60,7 +60,7 @@ const sim_port_t sim_port_usb = {
     .queue = 4096,
     .wake = 50 * NSEC_US,
     .call = 2 * NSEC_US,
-    .mailboxes = 10,
+    .mailboxes = 20,
     .send = 1000 * NSEC_US,
 };
 const sim_port_t sim_port_none = {

@@ -105,7 +105,7 @@ typedef struct {
         .n_bs = 1000 * USEC_MS, .n_cr = 1000 * USEC_MS, .n_br = 700 * USEC_MS                      \
     }
 
-enum { ISOTP_IN_FLIGHT_MAX = 8 }; // frames taken by the driver and not yet confirmed
+enum { ISOTP_IN_FLIGHT_MAX = 31 }; // frames taken by the driver and not yet confirmed
 
 /// Each state has one clock, which runs since the state was entered; one that waits for a frame to
 /// leave (N_As, N_Ar), since isotp_output() first showed that frame. Odd states wait for the driver

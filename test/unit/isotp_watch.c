@@ -511,7 +511,7 @@ static void commit(watch_t *w)
 void watch_taken(watch_t *w)
 {
     if (w->offered == WATCH_MESSAGE) {
-        w->messages |= (uint8_t)(1u << w->taken);
+        w->messages |= 1u << w->taken;
         w->mine++;
     }
     w->taken++;
@@ -552,7 +552,7 @@ isotp_events_t watch_sent(watch_t *w)
         w->messages >>= 1;
         w->taken--;
         uint8_t others = 0;
-        for (uint8_t m = w->messages; m != 0; m >>= 1)
+        for (uint32_t m = w->messages; m != 0; m >>= 1)
             others += m & 1;
         if (w->mine > others) w->mine = others;
         expected = left(w, kind);
@@ -573,7 +573,8 @@ void watch_lost(watch_t *w)
         if (w->offered == WATCH_MESSAGE) w->offered = WATCH_NOTHING;
     }
     if (w->taken > 0) w->prompt = false;
-    w->taken = w->messages = w->mine = 0;
+    w->messages = 0;
+    w->taken = w->mine = 0;
     isotp_lost(&w->tp);
     anytime(w);
 }

@@ -49,9 +49,9 @@ typedef struct {
     bool ready;         // to be set: whether the source of bytes has any
     bool prompt;        // so far no time passed while the driver had, or could have had, a frame
     watch_kind_t offered;
-    uint8_t taken;    // frames the driver has
-    uint8_t messages; // bit i: the i-th of them, oldest first, is not a flow control
-    uint8_t mine;     // how many of those belong to the present message
+    uint8_t taken;     // frames the driver has
+    uint32_t messages; // bit i: the i-th of them, oldest first, is not a flow control
+    uint8_t mine;      // how many of those belong to the present message
 
     watch_rx_state_t rx;
     usec_t rx_since;
