@@ -61,6 +61,8 @@ static void off(sim_device_t *d, usec_t until)
 static unsigned choose(sim_device_t *d)
 {
     sim_flash_power_on(&d->flash);
+    sim_flash_cut(&d->flash, d->next.n, d->next.effect, d->next.seed);
+    d->next.n = 0;
     d->boots++;
     ota_boot_choose(&d->boot, &d->receiver_cfg.ota);
     d->dead = d->boot.slot < 0 && !d->flash.fired;

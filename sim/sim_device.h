@@ -56,6 +56,7 @@ typedef struct {
     sim_device_cfg_t cfg;
     sim_flash_t flash;        // a test may plan a power cut here: it takes effect by itself
     usec_t off_time;          // how long the power stays away then
+    sim_flash_fault_t next;   // planned as power cut when the power comes next; n 0: none
     unsigned boots;           // read
     sim_device_state_t state; // read
     bool dead;                // read: nothing left to boot

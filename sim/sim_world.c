@@ -179,8 +179,8 @@ static void deliver(sim_world_t *w, const sim_bus_event_t *ev)
         sim_node_t *n = &w->node[i];
         if (n->machine.self && ev->heard & 1U << i) to_fifo(w, n, &frame);
         if (!ev->sent || !(ev->senders & 1U << i)) continue;
-        if (n->leftover)
-            n->leftover--;
+        if (n->foreign)
+            n->foreign--;
         else if (n->machine.self)
             to_fifo(w, n, &confirmation);
     }
@@ -193,7 +193,8 @@ static void give(sim_world_t *w, sim_node_t *n)
     const machine_t *m = &n->machine;
     const can_frame_t *frame;
     const usec_t now = w->now / NSEC_US;
-    while (n->unsent < n->port->mailboxes && (frame = m->output(m->self, now)) != NULL) {
+    // It is asked even without room: its time for this frame runs from then on.
+    while ((frame = m->output(m->self, now)) != NULL && n->unsent < n->port->mailboxes) {
         const sim_item_t item = { .due = w->now + n->port->send, .frame = *frame };
         if (!queue_put(&n->sending, &item)) return;
         n->unsent++;
@@ -334,7 +335,7 @@ static void go_off(sim_world_t *w, unsigned node)
 {
     sim_node_t *n = &w->node[node];
     n->bus_offs++;
-    n->unsent = n->leftover = n->sending.count = 0;
+    n->unsent = n->foreign = n->sending.count = 0;
     drop_confirmations(&n->fifo);
     drop_confirmations(&n->queue);
     if (n->machine.self) n->machine.lost(n->machine.self);
@@ -425,7 +426,7 @@ void sim_world_join(sim_world_t *w, unsigned node, const sim_port_t *port, const
     sim_world_serve(w, node, machine);
 }
 
-static void empty(sim_node_t *n)
+static void forget(sim_node_t *n)
 {
     n->fifo.count = n->queue.count = n->sending.count = 0;
     n->fifo_used = n->unsent = 0;
@@ -436,8 +437,8 @@ static void empty(sim_node_t *n)
 void sim_world_power(sim_world_t *w, unsigned node, bool on)
 {
     sim_node_t *n = &w->node[node];
-    empty(n);
-    n->leftover = 0;
+    forget(n);
+    n->foreign = 0;
     if (n->busy_until > w->now) {
         n->busy_time = sim_world_busy(w, node, &n->flash_time);
         n->busy_until = n->flash_until = w->now;
@@ -452,8 +453,8 @@ void sim_world_power(sim_world_t *w, unsigned node, bool on)
 void sim_world_serve(sim_world_t *w, unsigned node, const machine_t *machine)
 {
     sim_node_t *n = &w->node[node];
+    forget(n);
+    n->foreign = w->bus.node[node].on ? w->bus.node[node].count : 0;
     n->machine = machine ? *machine : (machine_t){ .self = NULL };
-    empty(n);
-    n->leftover = w->bus.node[node].count;
     n->loop_at = machine ? at_turn(n->port, w->now) : NSEC_NEVER;
 }

@@ -78,7 +78,7 @@ typedef struct {
     nsec_t loop_at;      // the loop's next call; NSEC_NEVER: it sleeps
     bool ticked;
     unsigned unsent;
-    unsigned leftover; // frames in the controller of a machine that is gone
+    unsigned foreign; // frames in the controller that a machine before has left
     sim_queue_t fifo, queue, sending;
 } sim_node_t;
 
