@@ -176,7 +176,8 @@ static void deliver(sim_world_t *w, const sim_bus_event_t *ev)
         const bool own = sent && n->foreign == 0;
         if (sent && n->foreign) n->foreign--;
         if (!n->machine.self) continue;
-        if (ev->heard & 1U << i) to_fifo(w, n, &frame);
+        const bool accepted = ((ev->frame.id ^ n->id) & n->mask) == 0;
+        if (ev->heard & 1U << i && accepted) to_fifo(w, n, &frame);
         if (own && n->unsent) to_fifo(w, n, &confirmation);
     }
 }
