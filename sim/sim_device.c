@@ -190,6 +190,8 @@ void sim_device_join(sim_device_t *d, sim_world_t *w, unsigned node)
     d->node = node;
     sim_world_join(w, node, d->cfg.port, &machine);
     w->node[node].flash = &d->flash;
+    w->node[node].id = d->cfg.rx_id;
+    w->node[node].mask = ~(d->cfg.rx_id ^ d->cfg.functional_id);
     d->flash.clock = &w->node[node].clock;
     off(d, w->now / NSEC_US);
 }

@@ -79,7 +79,8 @@ void sim_device_open(sim_device_t *d, const sim_device_cfg_t *cfg, const uint8_t
                      uint32_t len);
 void sim_device_close(sim_device_t *d);
 
-/// The device becomes that node, and boots.
+/// The device becomes that node, and boots. Its controller keeps only frames whose identifiers have the
+/// bits that rx_id and functional_id have in common.
 void sim_device_join(sim_device_t *d, sim_world_t *w, unsigned node);
 
 /// Power fails now, and is back after `off`; USEC_NEVER: it stays away until the next call.

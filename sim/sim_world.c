@@ -177,7 +177,8 @@ static void deliver(sim_world_t *w, const sim_bus_event_t *ev)
     const sim_item_t frame = { .frame = ev->frame }, confirmation = { .confirmation = true };
     for (unsigned i = 0; i < w->nodes; i++) {
         sim_node_t *n = &w->node[i];
-        if (n->machine.self && ev->heard & 1U << i) to_fifo(w, n, &frame);
+        const bool accepted = ((ev->frame.id ^ n->id) & n->mask) == 0;
+        if (n->machine.self && ev->heard & 1U << i && accepted) to_fifo(w, n, &frame);
         if (!ev->sent || !(ev->senders & 1U << i)) continue;
         if (n->foreign)
             n->foreign--;
@@ -196,7 +197,7 @@ static void give(sim_world_t *w, sim_node_t *n)
     // It is asked even without room: its time for this frame runs from then on.
     while ((frame = m->output(m->self, now)) != NULL && n->unsent < n->port->mailboxes) {
         const sim_item_t item = { .due = w->now + n->port->send, .frame = *frame };
-        if (!queue_put(&n->sending, &item)) return;
+        (void)queue_put(&n->sending, &item); // has room for more than mailboxes
         n->unsent++;
         m->taken(m->self, now);
     }

@@ -23,6 +23,7 @@ static unsigned probe_input(probe_t *p, const can_frame_t *frame, usec_t now)
 {
     note(p, 'I', frame->id, now);
     p->inputs++;
+    p->heard = *frame;
     spend(p, p->input_time);
     return 0;
 }
@@ -32,7 +33,7 @@ static const can_frame_t *probe_output(probe_t *p, usec_t now)
     assert_int_equal(now, p->world->now / NSEC_US);
     if (p->send_first == p->send_to) return NULL;
     p->out = (can_frame_t){ .id = p->send_first, .ext = p->ext, .len = p->len };
-    memset(p->out.data, 0x55, p->len);
+    memcpy(p->out.data, p->data, p->len);
     return &p->out;
 }
 
@@ -77,6 +78,7 @@ void probe_send(probe_t *p, uint32_t first, unsigned count, uint8_t len)
     p->send_first = first;
     p->send_to = first + count;
     p->len = len;
+    memset(p->data, 0x55, sizeof p->data);
 }
 
 const char *probe_text(const probe_t *p)

@@ -33,18 +33,20 @@ typedef struct {
     uint32_t tick_sends;          // identifier of a frame that each tick adds; 0: none
     uint32_t send_first, send_to; // identifiers of the frames it has to send
     bool ext;
-    uint8_t len;
+    uint8_t len, data[8];
     // What was done with it:
     probe_call_t call[PROBE_CALLS];
     unsigned calls;
     unsigned inputs, sent, lost; // calls of these kinds
     usec_t told;                 // the time, by the last call
+    can_frame_t heard;           // the last one
     can_frame_t out;
 } probe_t;
 
 machine_t probe_machine(probe_t *p);
 
-/// It has these frames to send: identifiers from `first` on, the data 55.
+/// It has these frames to send: identifiers from `first` on. The data are 55, unless `data` is set
+/// behind this call.
 void probe_send(probe_t *p, uint32_t first, unsigned count, uint8_t len);
 
 /// Its calls so far: what, microseconds of the world's clock, and of input the identifier. Valid

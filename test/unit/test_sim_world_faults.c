@@ -135,6 +135,24 @@ static void a_confirmation_may_be_late_but_comes(void **state)
     assert_int_equal(world.node[RECEIVER].lost, 0);
 }
 
+static void a_filter_keeps_frames_of_others_away_but_they_are_acknowledged(void **state)
+{
+    (void)state;
+    port.fifo = 30; // what is filtered out takes no room, either
+    port.interrupt = 10 * NSEC_MS;
+    join();
+    world.node[RECEIVER].id = 0x7E0;
+    world.node[RECEIVER].mask = 0x7F0;
+    probe_send(&sender, 0x7D0, 18, 8); // up to 7E1
+    run_until(20000);
+    assert_int_equal(receiver.inputs, 2);
+    assert_int_equal(receiver.call[0].id, 0x7E0);
+    assert_int_equal(receiver.call[1].id, 0x7E1);
+    assert_int_equal(world.node[RECEIVER].overrun, 0);
+    assert_int_equal(sender.sent, 18);
+    assert_int_equal(world.bus.errors, 0);
+}
+
 // --- Power, and another machine ---
 
 static void without_power_nothing_is_heard_and_what_waited_is_gone(void **state)
@@ -461,6 +479,7 @@ int main(void)
         TEST(late_frames_are_up_to_so_much_late_and_keep_their_order),
         TEST(what_is_behind_a_late_frame_waits_but_time_goes_on),
         TEST(a_confirmation_may_be_late_but_comes),
+        TEST(a_filter_keeps_frames_of_others_away_but_they_are_acknowledged),
         TEST(without_power_nothing_is_heard_and_what_waited_is_gone),
         TEST(power_that_fails_ends_a_call),
         TEST(a_controller_without_a_machine_acknowledges),
