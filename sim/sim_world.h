@@ -67,7 +67,8 @@ typedef struct {
     const sim_flash_t *flash; // what blocks the processor; NULL: nothing
     usec_t clock;             // during a call: the machine may take time by adding to it
     unsigned events;          // read: of the last sim_world_run()
-    uint32_t id, mask; // acceptance filter: the controller keeps frames whose bits of `mask` are those of `id`
+    uint32_t id,
+        mask; // acceptance filter: the controller keeps frames whose bits of `mask` are those of `id`
     sim_node_faults_t faults;
     unsigned overrun;    // read: frames lost because FIFO or queue was full
     unsigned lost, late; // read: by chance

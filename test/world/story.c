@@ -463,24 +463,29 @@ void story_close(story_t *s)
 void story_tell(const story_t *s, FILE *to)
 {
     static const char *const protocol[] = { "uds", "header", "plain" };
-    static const char *const blow[] = { "device off", "cut in flash", "host killed", "adapter off" };
+    static const char *const blow[] = { "device off", "cut in flash", "host killed",
+                                        "adapter off" };
     const story_plan_t *p = &s->plan;
     const sim_device_cfg_t *d = &p->device[0];
     fprintf(to, "world %llu: %s, %u bytes, %u/%u bit/s, %u%% other traffic, %u of %u devices\n",
             (unsigned long long)p->seed, protocol[p->protocol], (unsigned)p->len[STORY_NEW],
             (unsigned)p->bitrate, (unsigned)p->data_bitrate, p->traffic, p->updated, p->devices);
-    fprintf(to, "  %s, speed %u, wear %u; ring %u, BS %u, STmin %u, queue %u%s, loop %u us; host %s\n",
+    fprintf(to,
+            "  %s, speed %u, wear %u; ring %u, BS %u, STmin %u, queue %u%s, loop %u us; host %s\n",
             d->flash->name, d->speed, (unsigned)p->wear, (unsigned)d->ring, d->block_size, d->stmin,
             p->device_port.queue, p->device_port.cache_safe ? "" : ", deaf while flash works",
             (unsigned)(p->device_port.period / NSEC_US), p->host->name);
-    fprintf(to, "  per million: %u lost, %u late by up to %u ms, %u disturbed, %u doubled; then %u lost\n",
-            (unsigned)p->faults.lost, (unsigned)p->faults.late,
-            (unsigned)(p->faults.late_max / NSEC_MS), (unsigned)p->bus.disturbed,
-            (unsigned)p->bus.doubled, (unsigned)p->lost_behind);
+    fprintf(
+        to,
+        "  per million: %u lost, %u late by up to %u ms, %u disturbed, %u doubled; then %u lost\n",
+        (unsigned)p->faults.lost, (unsigned)p->faults.late,
+        (unsigned)(p->faults.late_max / NSEC_MS), (unsigned)p->bus.disturbed,
+        (unsigned)p->bus.doubled, (unsigned)p->lost_behind);
     for (unsigned i = 0; i < p->blows; i++) {
         char fault[32];
         const story_blow_t *b = &p->blow[i];
         fprintf(to, "  %s, device %u, step %d and %.3f s later, %s\n", blow[b->kind], b->device + 1,
-                b->step, (double)(b->after / NSEC_US) / 1e6, sim_flash_fault_text(&b->fault, fault));
+                b->step, (double)(b->after / NSEC_US) / 1e6,
+                sim_flash_fault_text(&b->fault, fault));
     }
 }

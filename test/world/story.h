@@ -121,19 +121,19 @@ typedef struct {
     struct story *story;
     unsigned boots; // as last seen
     int initial, running;
-    unsigned may_run;                  // bit n: image n was sent to it
-    nsec_t ran[STORY_IMAGES];          // when it was last seen running it
-    nsec_t activated[STORY_IMAGES];    // when a record first named it
-    int active;                        // slot that the records name
-    int promised;                      // image that a host said is confirmed; STORY_NOBODY
-    unsigned chain;                    // cuts in boots to come
+    unsigned may_run;               // bit n: image n was sent to it
+    nsec_t ran[STORY_IMAGES];       // when it was last seen running it
+    nsec_t activated[STORY_IMAGES]; // when a record first named it
+    int active;                     // slot that the records name
+    int promised;                   // image that a host said is confirmed; STORY_NOBODY
+    unsigned chain;                 // cuts in boots to come
 } story_device_t;
 
 typedef struct story {
     story_plan_t plan;
-    FILE *history;  // NULL: none
-    bus_log_t *log; // NULL: none
-    char why[200];  // read: what was wrong first; "" if nothing
+    FILE *history;   // NULL: none
+    bus_log_t *log;  // NULL: none
+    char why[200];   // read: what was wrong first; "" if nothing
     uint64_t digest; // read: of all frames and their times
     uint32_t count[STORY_COUNT];
     sim_world_t world;

@@ -142,9 +142,9 @@ static sim_flash_fault_t draw_fault(const story_plan_t *p, uint64_t *chance, boo
 static void draw_blows(story_plan_t *p, uint64_t *chance)
 {
     static const unsigned many[] = { 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, STORY_BLOWS };
-    static const story_blow_kind_t kind[] = { BLOW_DEVICE, BLOW_DEVICE, BLOW_DEVICE, BLOW_FLASH,
-                                              BLOW_FLASH,  BLOW_FLASH,  BLOW_HOST,   BLOW_HOST,
-                                              BLOW_ADAPTER };
+    static const story_blow_kind_t kind[] = { BLOW_DEVICE, BLOW_DEVICE, BLOW_DEVICE,
+                                              BLOW_FLASH,  BLOW_FLASH,  BLOW_FLASH,
+                                              BLOW_HOST,   BLOW_HOST,   BLOW_ADAPTER };
     enum { STEPS = 28 };
     const uint32_t usually = (uint32_t)(duration(p) / NSEC_US);
     p->blows = many[sim_random(chance, COUNT(many))];

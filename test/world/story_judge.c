@@ -18,10 +18,7 @@ const char *story_image_name(int image)
     return (image < 0) ? "nothing whole" : name[image];
 }
 
-static uint32_t number_of(const story_device_t *t)
-{
-    return (uint32_t)(t - t->story->device) + 1;
-}
+static uint32_t number_of(const story_device_t *t) { return (uint32_t)(t - t->story->device) + 1; }
 
 // --- What is in a slot ---
 
@@ -202,9 +199,8 @@ static bool on_trial(story_device_t *t)
 {
     const flash_t flash = peephole(t);
     ota_select_t sel;
-    const ota_record_t *r = ota_select_read(&flash, &t->d.layout, &sel)
-                                ? NULL
-                                : ota_select_about(&sel, t->d.boot.slot);
+    const ota_record_t *r =
+        ota_select_read(&flash, &t->d.layout, &sel) ? NULL : ota_select_about(&sel, t->d.boot.slot);
     return r && ota_select_on_trial(r);
 }
 
@@ -264,8 +260,8 @@ void story_judge_host(story_t *s, story_host_t *h)
     story_device_t *t = &s->device[h->device];
     if (!h->done) {
         judge_failed(s, h, t);
-        s->count[STORY_FAILED] += h->host.protocol != RIG_UDS ||
-                                  h->host.flasher.why != FLASHER_OLD_RUNS;
+        s->count[STORY_FAILED] +=
+            h->host.protocol != RIG_UDS || h->host.flasher.why != FLASHER_OLD_RUNS;
         return;
     }
     s->count[STORY_DONE]++;
@@ -298,5 +294,6 @@ void story_judge_device(story_device_t *t)
         story_fail(s, "device %u runs %s, which was never activated", number,
                    story_image_name(t->running));
     if (d->flash.flaw[0]) story_fail(s, "device %u: %s", number, d->flash.flaw);
-    if (!is_untouched(t)) story_fail(s, "device %u: flash outside otadata and slots changed", number);
+    if (!is_untouched(t))
+        story_fail(s, "device %u: flash outside otadata and slots changed", number);
 }

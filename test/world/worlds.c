@@ -50,7 +50,8 @@ static bool repeat(uint64_t seed, const char *path, FILE *to)
     bus_log_t log = { 0 };
     story_t *s = story_open(seed);
     FILE *file = path ? fopen(path, "wb") : NULL;
-    if (path && (!file || !bus_log_begin(&log, file, bus_log_format(path), "can0", 0))) perror(path);
+    if (path && (!file || !bus_log_begin(&log, file, bus_log_format(path), "can0", 0)))
+        perror(path);
     s->log = &log;
     s->history = to;
     story_tell(s, to);
@@ -67,7 +68,8 @@ static void report(const options_t *o, uint64_t seed, const char *why)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/worlds-%llu.pcap", o->traces, (unsigned long long)seed);
-    fprintf(stderr, "FAILED: world %llu: %s\n        to see it: %s --seed %llu\n        its frames: %s\n",
+    fprintf(stderr,
+            "FAILED: world %llu: %s\n        to see it: %s --seed %llu\n        its frames: %s\n",
             (unsigned long long)seed, why, o->program, (unsigned long long)seed, path);
     (void)repeat(seed, path, stderr);
 }
@@ -138,9 +140,11 @@ static int print_totals(const tally_t *sum)
 static void report_death(const options_t *o, tally_t *t, int status)
 {
     t->failures++;
-    fprintf(stderr, "FAILED: world %llu: its process ended with status %x\n        to see it: %s --seed %llu\n",
-            (unsigned long long)(o->first + t->at), (unsigned)status, o->program,
-            (unsigned long long)(o->first + t->at));
+    fprintf(
+        stderr,
+        "FAILED: world %llu: its process ended with status %x\n        to see it: %s --seed %llu\n",
+        (unsigned long long)(o->first + t->at), (unsigned)status, o->program,
+        (unsigned long long)(o->first + t->at));
 }
 
 static int run_all(const options_t *o)
@@ -180,19 +184,20 @@ static int run_all(const options_t *o)
 
 static void usage(FILE *to)
 {
-    fprintf(to,
-            "usage: worlds [--first N] [--workers N] [--failures N] [--traces FOLDER] [COUNT]\n"
-            "       worlds --seed N [--log FILE]\n"
-            "\n"
-            "Runs COUNT random worlds, 1000 if not given: devices that are updated over a simulated bus,\n"
-            "with power cuts of anything at any time.\n"
-            "\n"
-            "  --first N        the number of the first one, if not given 1\n"
-            "  --workers N      processes, if not given one for each core; the result is the same\n"
-            "  --failures N     stop after so many, if not given 5\n"
-            "  --traces FOLDER  where the frames of worlds that fail are written, if not given here\n"
-            "  --seed N         repeat this one and tell what happens\n"
-            "  --log FILE       and write its frames: .pcap, .log or .asc\n");
+    fprintf(
+        to,
+        "usage: worlds [--first N] [--workers N] [--failures N] [--traces FOLDER] [COUNT]\n"
+        "       worlds --seed N [--log FILE]\n"
+        "\n"
+        "Runs COUNT random worlds, 1000 if not given: devices that are updated over a simulated bus,\n"
+        "with power cuts of anything at any time.\n"
+        "\n"
+        "  --first N        the number of the first one, if not given 1\n"
+        "  --workers N      processes, if not given one for each core; the result is the same\n"
+        "  --failures N     stop after so many, if not given 5\n"
+        "  --traces FOLDER  where the frames of worlds that fail are written, if not given here\n"
+        "  --seed N         repeat this one and tell what happens\n"
+        "  --log FILE       and write its frames: .pcap, .log or .asc\n");
 }
 
 static bool parse_count(const char *text, uint64_t max, uint64_t *out_count)
