@@ -206,9 +206,11 @@ static flasher_events_t on_running(flasher_t *f, usec_t now)
     if (!take_running(&f->after, f->client.response + HEAD, f->client.response_len - HEAD))
         return flasher_end(f, FLASHER_BAD_RESPONSE, now);
     const bool image = memcmp(is->digest, f->cfg->image.digest, FLASHER_DIGEST_LEN) == 0;
-    const bool same_slot = was->known && was->slot == is->slot;
-    if (!image || (same_slot && f->activated)) {
-        const bool old = !was->known || memcmp(is->digest, was->digest, FLASHER_DIGEST_LEN) == 0;
+    const bool same = was->known && memcmp(is->digest, was->digest, FLASHER_DIGEST_LEN) == 0;
+    // The same image, in the slot that it ran in: the new copy does not run.
+    const bool back = same && was->slot == is->slot && f->activated;
+    if (!image || back) {
+        const bool old = same || !was->known;
         return flasher_end(f, old ? FLASHER_OLD_RUNS : FLASHER_OTHER_RUNS, now);
     }
     const bool trial = is->state == NEW || is->state == PENDING;

@@ -750,13 +750,37 @@ static void what_it_ran_before_is_the_old_firmware(void **state)
                   FLASHER_OTHER_RUNS);
 }
 
+/// That of the image, or another one.
+static void add_digest(char *requests, unsigned differs)
+{
+    for (unsigned i = 0; i < FLASHER_DIGEST_LEN; i++)
+        (void)sprintf(requests + strlen(requests), " %02X", cfg.image.digest[i] ^ differs);
+}
+
+// An activation that nobody heard of, a power cut, and the whole update once more: it is in the slot then
+// that was the old one's. But the same image in the same slot is what ran before.
+static void the_image_runs_wherever_it_is(void **state)
+{
+    static const char steps[] = "step read FD02 running\n" RESET "step verify FD02 running\n";
+    (void)state;
+    for (unsigned differs = 0; differs < 2; differs++) {
+        char requests[500] = "22 FD 02 : 62 FD 02 01 02";
+        add_digest(requests, differs);
+        strcat(requests, "\n" SENT "11 01 : 51 01\n22 FD 02 : 62 FD 02 01 02");
+        add_digest(requests, 0);
+        if (differs)
+            expect_done(steps, requests);
+        else
+            expect_failed(steps, requests, FLASHER_OLD_RUNS);
+    }
+}
+
 // State 3: it runs, and has rejected itself.
 static void rejected_firmware_is_no_success(void **state)
 {
     (void)state;
     char requests[300] = SENT "11 01 : 51 01\n22 FD 02 : 62 FD 02 01 03";
-    for (unsigned i = 0; i < FLASHER_DIGEST_LEN; i++)
-        (void)sprintf(requests + strlen(requests), " %02X", cfg.image.digest[i]);
+    add_digest(requests, 0);
     expect_failed("confirm-limit 0\n" RESET "step verify FD02 running\n", requests,
                   FLASHER_OTHER_RUNS);
 }
@@ -880,6 +904,7 @@ int main(void)
         cmocka_unit_test_setup(a_reset_whose_response_is_lost_is_not_repeated_in_vain, begin),
         cmocka_unit_test_setup(a_reset_that_was_not_heard_is_repeated, begin),
         cmocka_unit_test_setup(what_it_ran_before_is_the_old_firmware, begin),
+        cmocka_unit_test_setup(the_image_runs_wherever_it_is, begin),
         cmocka_unit_test_setup(rejected_firmware_is_no_success, begin),
         cmocka_unit_test_setup(nobody_comes_back, begin),
         cmocka_unit_test_setup(another_tester_ends_it, begin),

@@ -3,15 +3,9 @@
 #include "rig.h"
 
 #include "can_bits.h"
-#include "crc32.h"
 #include "crypto_psa.h"
-#include "image_build.h"
-#include "vectors.h"
 
 #include <stdlib.h>
-
-MACHINE_VERBS(flasher);
-MACHINE_VERBS(sender);
 
 enum { HOST = 0, DEVICE = 1 };
 
@@ -23,29 +17,21 @@ typedef struct {
     crypto_psa_t psa;
     crypto_t crypto;
     profile_t profile;
-    uint8_t *old, *image;
-    uint32_t old_len, len;
-    flasher_cfg_t flasher_cfg;
-    flasher_t flasher;
-    sender_cfg_t sender_cfg;
-    sender_t sender;
+    rig_image_t old, image;
+    rig_host_t host;
     unsigned under_way; // device
     // At the end of the last frame.
     nsec_t free_at, flash, busy;
     bool off;
 } rig_t;
 
-static uint8_t *build(uint32_t len, const char *version, uint64_t fill, uint32_t *out_len)
+static rig_image_t build(uint32_t len, const char *version, uint64_t fill)
 {
     image_spec_t spec = image_spec();
-    spec.segment[0].len = len - 512;
     spec.fill = fill;
     spec.dense = true;
     spec.version = version;
-    uint8_t *image = malloc(len + 4096);
-    if (!image) abort();
-    *out_len = (uint32_t)image_build_large(&spec, image, len + 4096);
-    return image;
+    return rig_image(&spec, len);
 }
 
 // --- The limit ---
@@ -61,12 +47,12 @@ static nsec_t limit(const rig_t *r)
     const bool fd = r->cfg->data_bitrate != 0;
     const uint32_t room = fd ? 63 : 7;
     nsec_t time = 0;
-    for (uint32_t at = 0, n = 0; at < r->len; at += room, n++) {
+    for (uint32_t at = 0, n = 0; at < r->image.len; at += room, n++) {
         can_frame_t f = { .id = 0x7E0, .fd = fd, .brs = fd };
-        const uint32_t len = (uint32_t)smaller(room, r->len - at);
+        const uint32_t len = (uint32_t)smaller(room, r->image.len - at);
         f.len = (uint8_t)(len + 1);
         f.data[0] = (uint8_t)(0x20 | (n & 15));
-        memcpy(&f.data[1], &r->image[at], len);
+        memcpy(&f.data[1], &r->image.bytes[at], len);
         time += time_on_wire(&r->world.bus, &f);
     }
     return time;
@@ -135,11 +121,12 @@ static void open_devices(rig_t *r)
         d.tx_dl = cfg->data_bitrate ? 64 : 8;
         d.fd = d.brs = cfg->data_bitrate != 0;
         d.flash_pause = cfg->flash ? (uint32_t)cfg->flash->erase_max : 0;
-        sim_device_open(&r->device[i], &d, r->old, r->old_len);
+        sim_device_open(&r->device[i], &d, r->old.bytes, r->old.len);
         sim_flash_t *f = &r->device[i].flash;
         for (uint32_t s = 0; s < f->flash.size / f->flash.sector_size; s++)
             f->sector[s].wear = cfg->wear;
-        memcpy(&f->mem[r->device[i].layout.slot[1].at], r->old, r->old_len); // an older update
+        memcpy(&f->mem[r->device[i].layout.slot[1].at], r->old.bytes,
+               r->old.len); // an older update
         sim_flash_touch(f, 0, f->flash.size);
         sim_device_join(&r->device[i], &r->world, DEVICE + i);
         r->world.node[DEVICE + i].faults.lost = cfg->loss;
@@ -148,69 +135,28 @@ static void open_devices(rig_t *r)
     }
 }
 
-static machine_t begin_uds(rig_t *r)
-{
-    static const isotp_cfg_t standard = ISOTP_CFG_DEFAULT;
-    flasher_cfg_t *c = &r->flasher_cfg;
-    *c = (flasher_cfg_t){ .isotp = standard, .profile = &r->profile, .crypto = &r->crypto };
-    c->isotp.tx_dl = r->cfg->data_bitrate ? 64 : 8;
-    c->isotp.fd = c->isotp.brs = r->cfg->data_bitrate != 0;
-    c->isotp.tx_id = 0x7E0 + r->under_way;
-    c->isotp.rx_id = 0x7E8 + r->under_way;
-    c->functional = c->isotp;
-    c->functional.tx_id = 0x7DF;
-    c->functional.functional = true;
-    c->image = (flasher_image_t){ .bytes = r->image,
-                                  .len = r->len,
-                                  .crc32 = crc32_of(0xFFFFFFFF, r->image, r->len),
-                                  .version = (const char *)&r->image[48] };
-    memcpy(c->image.digest, &r->image[r->len - FLASHER_DIGEST_LEN], FLASHER_DIGEST_LEN);
-    flasher_init(&r->flasher, c, r->world.now / NSEC_US);
-    return MACHINE(flasher, &r->flasher);
-}
-
-static machine_t begin_stream(rig_t *r, const uint8_t *bytes, uint32_t total)
-{
-    static const isotp_cfg_t standard = ISOTP_CFG_DEFAULT;
-    sender_cfg_t *c = &r->sender_cfg;
-    *c = (sender_cfg_t){ .isotp = standard,
-                         .attempts = SENDER_ATTEMPTS,
-                         .status_timeout = SENDER_STATUS_TIMEOUT };
-    c->isotp.tx_dl = r->cfg->data_bitrate ? 64 : 8;
-    c->isotp.fd = c->isotp.brs = r->cfg->data_bitrate != 0;
-    c->isotp.tx_id = 0x7E0 + r->under_way;
-    c->isotp.rx_id = 0x7E8 + r->under_way;
-    sender_init(&r->sender, c, bytes, total, r->world.now / NSEC_US);
-    return MACHINE(sender, &r->sender);
-}
-
 static bool update_one(rig_t *r, rig_progress_t *progress, void *ctx)
 {
     sim_world_t *w = &r->world;
-    const bool uds = r->cfg->protocol == RIG_UDS;
-    uint32_t total = 0;
-    uint8_t *wrapped = NULL;
-    if (!uds)
-        wrapped = sender_wrap(r->cfg->protocol == RIG_PLAIN ? SENDER_PLAIN : SENDER_HEADER,
-                              r->image, r->len, &total);
-    const machine_t machine = uds ? begin_uds(r) : begin_stream(r, wrapped, total);
+    const rig_host_cfg_t cfg = { .protocol = r->cfg->protocol,
+                                 .profile = &r->profile,
+                                 .crypto = &r->crypto,
+                                 .tx_id = 0x7E0 + r->under_way,
+                                 .rx_id = 0x7E8 + r->under_way,
+                                 .fd = r->cfg->data_bitrate != 0 };
+    const machine_t machine = rig_host_begin(&r->host, &cfg, &r->image, w->now / NSEC_US);
     sim_world_serve(w, HOST, &machine);
-    const unsigned done = uds ? FLASHER_DONE : SENDER_DONE;
-    const unsigned failed = uds ? FLASHER_FAILED : SENDER_FAILED;
     unsigned events = 0;
-    while (!(events & (done | failed)) && sim_world_run(w, w->now + 100000 * NSEC_MS)) {
+    while (!(events & (RIG_DONE | RIG_FAILED)) && sim_world_run(w, w->now + 100000 * NSEC_MS)) {
         if (w->event.kind != SIM_BUS_NONE) account(r);
         events |= w->node[HOST].events;
-        if (progress)
-            progress(ctx, w->now,
-                     uds ? flasher_progress(&r->flasher) : sender_progress(&r->sender));
+        if (progress) progress(ctx, w->now, rig_host_progress(&r->host));
     }
     sim_world_serve(w, HOST, NULL);
-    r->result->sent += uds ? r->flasher.sent : total;
-    if (!(events & done) && !r->result->why)
-        r->result->why = uds ? r->flasher.why : (unsigned)r->sender.why;
-    free(wrapped);
-    return events & done;
+    r->result->sent += rig_host_sent(&r->host);
+    if (!(events & RIG_DONE) && !r->result->why) r->result->why = rig_host_why(&r->host);
+    rig_host_end(&r->host);
+    return events & RIG_DONE;
 }
 
 void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progress, void *ctx)
@@ -231,8 +177,8 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
     if (!profile_parse(&r->profile, "profile", text, strlen(text), error, sizeof error) ||
         !crypto_psa_init(&r->psa, &r->crypto))
         abort();
-    r->old = build(cfg.image_len, "1.0", 1, &r->old_len);
-    r->image = build(cfg.image_len, "2.0", 2, &r->len);
+    r->old = build(cfg.image_len, "1.0", 1);
+    r->image = build(cfg.image_len, "2.0", 2);
     sim_world_t *w = &r->world;
     sim_world_init(w, cfg.bitrate, cfg.data_bitrate ? cfg.data_bitrate : cfg.bitrate, cfg.seed);
     sim_world_join(w, HOST, cfg.host, NULL);
@@ -260,7 +206,7 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
     for (unsigned i = 0; i < cfg.devices; i++)
         sim_device_close(&r->device[i]);
     sim_world_free(w);
-    free(r->old);
-    free(r->image);
+    free(r->old.bytes);
+    free(r->image.bytes);
     free(r);
 }

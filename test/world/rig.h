@@ -4,13 +4,10 @@
 #define RIG_H
 
 #include "bus_log.h"
-#include "flasher.h"
-#include "sender.h"
+#include "rig_host.h"
 #include "sim_device.h"
 
 enum { RIG_DEVICES = 8 };
-
-typedef enum { RIG_UDS, RIG_HEADER, RIG_PLAIN } rig_protocol_t;
 
 /// 0 and NULL: the usual. The device is node 1 and so on, the host node 0.
 typedef struct {
