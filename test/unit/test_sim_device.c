@@ -407,6 +407,22 @@ static void a_boot_cut_short_is_not_the_end(void **state)
     assert_int_equal(device.boot.slot, 1);
 }
 
+static void a_boot_cut_short_before_it_chose_is_not_the_end_either(void **state)
+{
+    (void)state;
+    // The first change of this boot ends the trial that failed, before any image is looked at.
+    const usec_t crash = begin_trial(SIM_DEVICE_CRASHES);
+    device.off_time = 7000;
+    device.next = (sim_flash_fault_t){ 1, SIM_FLASH_NOTHING, 0 };
+    run_until(crash + RESET);
+    assert_int_equal(device.boots, 3);
+    assert_int_equal(device.boot.slot, OTA_NOTHING);
+    assert_int_equal(device.state, SIM_DEVICE_OFF);
+    assert_false(device.dead);
+    expect_on_at(crash + RESET + 7000 + BOOT);
+    assert_int_equal(device.boot.slot, 0);
+}
+
 static void with_nothing_to_boot_it_is_dead(void **state)
 {
     (void)state;
@@ -556,6 +572,7 @@ int main(void)
         TEST(power_may_fail_while_the_image_is_verified),
         TEST(a_cut_planned_for_the_next_boot_takes_effect_there),
         TEST(a_boot_cut_short_is_not_the_end),
+        TEST(a_boot_cut_short_before_it_chose_is_not_the_end_either),
         TEST(with_nothing_to_boot_it_is_dead),
         TEST(an_update_ends_in_the_new_firmware),
         TEST(a_cut_planned_in_flash_takes_the_device_away_and_back),
