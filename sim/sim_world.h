@@ -107,7 +107,8 @@ void sim_world_free(sim_world_t *w);
 void sim_world_join(sim_world_t *w, unsigned node, const sim_port_t *port,
                     const machine_t *machine);
 
-/// Takes the controller's power, or gives it back. Frames in the queues are gone. The machine stays.
+/// Takes the controller's power, or gives it back. Frames in the queues are gone, and a call under way
+/// ends. The machine stays.
 void sim_world_power(sim_world_t *w, unsigned node, bool on);
 
 /// Another machine in place of the node's, or none (NULL). The controller stays, and sends what it has.
