@@ -20,6 +20,8 @@ typedef struct {
     rig_result_t *result;
     sim_world_t world;
     sim_device_t device[RIG_DEVICES];
+    example_device_t example;
+    example_host_t example_host;
     crypto_psa_t psa;
     crypto_t crypto;
     profile_t profile;
@@ -35,17 +37,35 @@ typedef struct {
     bool off;
 } rig_t;
 
-static uint8_t *build(uint32_t len, const char *version, uint64_t fill, uint32_t *out_len)
+enum { IMAGE_ROOM = 4096, VERSION_AT = 48 };
+
+static uint8_t *build(const rig_cfg_t *cfg, const char *version, uint64_t fill, uint32_t *len)
 {
-    image_spec_t spec = image_spec();
-    spec.segment[0].len = len - 512;
-    spec.fill = fill;
-    spec.dense = true;
-    spec.version = version;
-    uint8_t *image = malloc(len + 4096);
+    const size_t cap = cfg->image_len + IMAGE_ROOM;
+    uint8_t *image = calloc(1, cap);
     if (!image) abort();
-    *out_len = (uint32_t)image_build_large(&spec, image, len + 4096);
+    if (cfg->image) {
+        memcpy(image, cfg->image, cfg->image_len);
+        *len = cfg->image_len;
+        return image;
+    }
+    image_spec_t spec = image_spec();
+    spec.segment[0].len = cfg->image_len - 512;
+    spec.fill = cfg->content == RIG_ZEROS ? 0 : fill;
+    spec.dense = cfg->content == RIG_RANDOM;
+    spec.version = version;
+    *len = (uint32_t)image_build_large(&spec, image, cap);
     return image;
+}
+
+static void build_both(rig_t *r)
+{
+    const rig_cfg_t *cfg = r->cfg;
+    r->image = build(cfg, "2.0", 2 + 4 * cfg->fill, &r->len);
+    r->old = build(cfg, "1.0", 1, &r->old_len);
+    if (!cfg->image) return;
+    memcpy(&r->old[VERSION_AT], "old", 4);
+    r->old_len = (uint32_t)image_seal_large(r->old, cfg->image_len + IMAGE_ROOM);
 }
 
 // --- The limit ---
@@ -83,7 +103,8 @@ static void account(rig_t *r)
     rig_budget_t *b = &r->result->budget;
     nsec_t flash;
     const nsec_t busy = sim_world_busy(w, DEVICE + r->under_way, &flash);
-    const bool is_off = r->device[r->under_way].state != SIM_DEVICE_ON;
+    const bool is_off =
+        r->cfg->protocol != RIG_EXAMPLE && r->device[r->under_way].state != SIM_DEVICE_ON;
     if (ev->kind == SIM_BUS_BEGAN && w->now > r->free_at) {
         const nsec_t gap = w->now - r->free_at;
         const nsec_t blocked = sooner(flash - r->flash, gap);
@@ -102,7 +123,9 @@ static void account(rig_t *r)
     if (ev->kind == SIM_BUS_BEGAN || ev->kind == SIM_BUS_RECOVERED) return;
     const nsec_t time = w->bus.free - ev->began;
     r->free_at = w->bus.free;
-    if (ev->kind != SIM_BUS_FRAME)
+    if (ev->kind != SIM_BUS_FRAME && is_off) // nobody acknowledges
+        b->restart += time;
+    else if (ev->kind != SIM_BUS_FRAME)
         b->errors += time;
     else if (!is_ours(&ev->frame))
         b->traffic += time;
@@ -116,7 +139,19 @@ static void account(rig_t *r)
         (void)bus_log_frame(r->cfg->log, &ev->frame, ev->from == HOST, w->now / NSEC_US);
 }
 
-// --- Hosts ---
+// --- Devices ---
+
+static void pace(const rig_cfg_t *cfg, sim_flash_t *f)
+{
+    if (cfg->flash) sim_flash_pace(f, cfg->flash, cfg->speed);
+    for (uint32_t s = 0; s < f->flash.size / f->flash.sector_size; s++)
+        f->sector[s].wear = cfg->wear;
+}
+
+static uint32_t slot_size(const rig_cfg_t *cfg)
+{
+    return (cfg->image_len + 0x2FFFF) / 0x10000 * 0x10000;
+}
 
 static void open_devices(rig_t *r)
 {
@@ -126,7 +161,7 @@ static void open_devices(rig_t *r)
         d.port = cfg->device;
         d.flash = cfg->flash;
         d.speed = cfg->speed;
-        d.slot_size = (cfg->image_len + 0x2FFFF) / 0x10000 * 0x10000;
+        d.slot_size = slot_size(cfg);
         d.crypto = &r->crypto;
         d.rx_id += i;
         d.tx_id += i;
@@ -136,9 +171,9 @@ static void open_devices(rig_t *r)
         d.fd = d.brs = cfg->data_bitrate != 0;
         d.flash_pause = cfg->flash ? (uint32_t)cfg->flash->erase_max : 0;
         sim_device_open(&r->device[i], &d, r->old, r->old_len);
+        r->device[i].receiver_cfg.ota.chip_id = load_le16(&r->image[12]);
         sim_flash_t *f = &r->device[i].flash;
-        for (uint32_t s = 0; s < f->flash.size / f->flash.sector_size; s++)
-            f->sector[s].wear = cfg->wear;
+        pace(cfg, f);
         memcpy(&f->mem[r->device[i].layout.slot[1].at], r->old, r->old_len); // an older update
         sim_flash_touch(f, 0, f->flash.size);
         sim_device_join(&r->device[i], &r->world, DEVICE + i);
@@ -147,6 +182,8 @@ static void open_devices(rig_t *r)
     while (sim_world_run(&r->world, 2000 * NSEC_MS)) {
     }
 }
+
+// --- Hosts ---
 
 static machine_t begin_uds(rig_t *r)
 {
@@ -163,7 +200,7 @@ static machine_t begin_uds(rig_t *r)
     c->image = (flasher_image_t){ .bytes = r->image,
                                   .len = r->len,
                                   .crc32 = crc32_of(0xFFFFFFFF, r->image, r->len),
-                                  .version = (const char *)&r->image[48] };
+                                  .version = (const char *)&r->image[VERSION_AT] };
     memcpy(c->image.digest, &r->image[r->len - FLASHER_DIGEST_LEN], FLASHER_DIGEST_LEN);
     flasher_init(&r->flasher, c, r->world.now / NSEC_US);
     return MACHINE(flasher, &r->flasher);
@@ -213,6 +250,25 @@ static bool update_one(rig_t *r, rig_progress_t *progress, void *ctx)
     return events & done;
 }
 
+/// Until the device has a last message, or nothing goes on any more.
+static bool update_example(rig_t *r, rig_progress_t *progress, void *ctx)
+{
+    sim_world_t *w = &r->world;
+    example_device_t *d = &r->example;
+    const machine_t machine = example_host(&r->example_host, r->image, r->len);
+    sim_world_serve(w, HOST, &machine);
+    nsec_t quiet = w->now;
+    while (!d->ended && w->now < quiet + 10000 * NSEC_MS) {
+        (void)sim_world_run(w, w->now + 1000 * NSEC_MS);
+        if (w->event.kind != SIM_BUS_NONE) account(r);
+        if (w->event.kind == SIM_BUS_FRAME && is_ours(&w->event.frame)) quiet = w->now;
+        if (progress) progress(ctx, w->now, d->received);
+    }
+    r->result->sent = r->example_host.at;
+    r->result->messages_lost = d->lost;
+    return d->ended && memcmp(&d->flash.mem[EXAMPLE_SLOT_AT], r->image, r->len) == 0;
+}
+
 void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progress, void *ctx)
 {
     rig_cfg_t cfg = *given;
@@ -220,6 +276,11 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
     if (!r) abort();
     if (!cfg.bitrate) cfg.bitrate = 500000;
     if (!cfg.image_len) cfg.image_len = 65536;
+    if (cfg.protocol == RIG_EXAMPLE) {
+        cfg.host = &example_script;
+        cfg.devices = 1;
+        cfg.data_bitrate = 0;
+    }
     if (!cfg.host) cfg.host = &sim_port_host;
     if (!cfg.device) cfg.device = cfg.data_bitrate ? &sim_port_fd : &sim_port_esp32;
     if (!cfg.devices) cfg.devices = 1;
@@ -231,20 +292,26 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
     if (!profile_parse(&r->profile, "profile", text, strlen(text), error, sizeof error) ||
         !crypto_psa_init(&r->psa, &r->crypto))
         abort();
-    r->old = build(cfg.image_len, "1.0", 1, &r->old_len);
-    r->image = build(cfg.image_len, "2.0", 2, &r->len);
+    build_both(r);
     sim_world_t *w = &r->world;
     sim_world_init(w, cfg.bitrate, cfg.data_bitrate ? cfg.data_bitrate : cfg.bitrate, cfg.seed);
     sim_world_join(w, HOST, cfg.host, NULL);
-    open_devices(r);
+    const bool example = cfg.protocol == RIG_EXAMPLE;
+    if (example) {
+        example_device_join(&r->example, w, DEVICE, slot_size(&cfg));
+        pace(&cfg, &r->example.flash);
+        w->node[DEVICE].faults.lost = cfg.loss;
+    } else
+        open_devices(r);
     w->node[HOST].faults.lost = cfg.loss;
     sim_world_traffic(w, cfg.traffic);
     w->watch = true;
+    result->len = r->len;
     result->limit = limit(r) * cfg.devices;
     const nsec_t start = r->free_at = w->now;
     bool done = true;
     for (; r->under_way < cfg.devices && done; r->under_way++)
-        done = update_one(r, progress, ctx);
+        done = example ? update_example(r, progress, ctx) : update_one(r, progress, ctx);
     result->time = w->now - start;
     for (unsigned i = 0; i < cfg.devices; i++) {
         const sim_device_t *d = &r->device[i];
@@ -257,8 +324,9 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
     }
     result->done = done;
     result->frames = w->bus.frames;
-    for (unsigned i = 0; i < cfg.devices; i++)
+    for (unsigned i = 0; i < cfg.devices && !example; i++)
         sim_device_close(&r->device[i]);
+    if (example) example_device_close(&r->example);
     sim_world_free(w);
     free(r->old);
     free(r->image);
