@@ -7,6 +7,9 @@
 // the data end in a run of five, the fixed stuff bit that opens the CRC field takes the place of
 // the dynamic one. The FD CRC therefore has a length but no influence on it, and only the classic
 // CRC is computed.
+//
+// The bit rate changes at the sample points of BRS and CRC delimiter, so either bit is partly of each
+// rate. What BRS has less of the nominal rate, the delimiter has more: together one bit of each.
 #include "can_bits.h"
 
 #define TAIL_BITS  13 // CRC delimiter, ACK, ACK delimiter, 7 end of frame, 3 interframe space
@@ -86,7 +89,7 @@ static can_bits_t fd_bits(const can_frame_t *f)
     // Stuff count (4) and CRC (17 or 21), a fixed stuff bit before them and after every fourth bit.
     const uint32_t check = 4U + (sizes[dlc] > 16 ? 21U : 17U);
     const uint32_t payload = w.count - header + check + 1U + check / 4U;
-    if (f->brs) return (can_bits_t){ .nominal = header + TAIL_BITS, .data = payload };
+    if (f->brs) return (can_bits_t){ .nominal = header + TAIL_BITS - 1, .data = payload + 1 };
     return (can_bits_t){ .nominal = header + TAIL_BITS + payload };
 }
 

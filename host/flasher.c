@@ -22,8 +22,11 @@ enum {
     RESET_PATIENCE_MS =
         1500, // from an unanswered reset to another one, if the device still is as before
     POSITION_LEN = 4 + 4 + 32, // 71 01 F0 00, offset, SHA-256
+    READ_HEAD = 3,             // 62, identifier
+    RESULT_LEN = READ_HEAD + 1 + 4,
     RUNNING_LEN = 1 + 1 + FLASHER_DIGEST_LEN,
     BUSY_REPEATS = 50,
+    ASKS_MAX = 10, // what has become of a block
 };
 
 static uint16_t load_be16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
@@ -142,11 +145,19 @@ static flasher_events_t on_download(flasher_t *f, usec_t now)
     return flasher_next_step(f, now);
 }
 
-/// A link that needs repetitions gets shorter messages.
+// A link that needs repetitions gets shorter messages, and longer ones again while it needs none. So one in
+// a dozen fails, whatever the share of frames that get lost.
+static void shrink(flasher_t *f)
+{
+    f->block_cap = (uint32_t)later(f->piece / 2 + FLASHER_BLOCK_HEAD, FLASHER_BLOCK_MIN);
+}
+
 static flasher_events_t on_block(flasher_t *f, usec_t now)
 {
-    if (f->tries > 1)
-        f->block_cap = (uint32_t)later(f->piece / 2 + FLASHER_BLOCK_HEAD, FLASHER_BLOCK_MIN);
+    if (f->doubtful)
+        shrink(f);
+    else if (f->tries == 1 && f->block_cap < f->block)
+        f->block_cap += f->block_cap / 16 + 1;
     f->at += f->piece;
     f->sent += f->piece;
     f->counter++;
@@ -195,9 +206,11 @@ static flasher_events_t on_running(flasher_t *f, usec_t now)
     if (!take_running(&f->after, f->client.response + HEAD, f->client.response_len - HEAD))
         return flasher_end(f, FLASHER_BAD_RESPONSE, now);
     const bool image = memcmp(is->digest, f->cfg->image.digest, FLASHER_DIGEST_LEN) == 0;
-    const bool same_slot = was->known && was->slot == is->slot;
-    if (!image || (same_slot && f->activated)) {
-        const bool old = !was->known || memcmp(is->digest, was->digest, FLASHER_DIGEST_LEN) == 0;
+    const bool same = was->known && memcmp(is->digest, was->digest, FLASHER_DIGEST_LEN) == 0;
+    // The same image, in the slot that it ran in: the new copy does not run.
+    const bool back = same && was->slot == is->slot && f->activated;
+    if (!image || back) {
+        const bool old = same || !was->known;
         return flasher_end(f, old ? FLASHER_OLD_RUNS : FLASHER_OTHER_RUNS, now);
     }
     const bool trial = is->state == NEW || is->state == PENDING;
@@ -231,6 +244,66 @@ static flasher_events_t on_version(flasher_t *f, usec_t now)
     return flasher_end(f, old ? FLASHER_OLD_RUNS : FLASHER_OTHER_RUNS, now);
 }
 
+// --- Blocks without an answer ---
+
+/// Asks what has become of it. Another request does no harm: a device that is at work on the block says so (0x21),
+/// one that waits for the rest of it gives it up.
+static flasher_events_t ask_position(flasher_t *f, usec_t now)
+{
+    uds_client_stop(&f->client);
+    f->block_tries = f->tries;
+    f->tries = 0;
+    f->ask = FLASHER_ASK_POSITION;
+    return flasher_transmit(f, now);
+}
+
+static void ask_no_longer(flasher_t *f)
+{
+    f->ask = FLASHER_ASK_STEP;
+    f->tries = f->block_tries;
+}
+
+/// The answer to the block comes after all.
+static void await_block(flasher_t *f, usec_t now)
+{
+    uds_client_stop(&f->client);
+    isotp_cancel(&f->physical);
+    ask_no_longer(f);
+    f->request[0] = UDS_TRANSFER_DATA;
+    f->request[1] = f->counter;
+    f->request_len = FLASHER_BLOCK_HEAD;
+    uds_client_start(&f->client, f->request, f->request_len, false, now);
+    (void)uds_client_sent(&f->client, now);
+    flasher_watch_block(f, 0, now);
+}
+
+static bool is_about_block(const flasher_t *f, const uint8_t *message, uint32_t len)
+{
+    if (f->ask != FLASHER_ASK_POSITION || len < 2) return false;
+    return (message[0] == UDS_TRANSFER_DATA + UDS_POSITIVE && message[1] == f->counter) ||
+           (message[0] == UDS_NEGATIVE && message[1] == UDS_TRANSFER_DATA);
+}
+
+/// As long as before, if it has left: should the device have it after all, it takes it for a repetition.
+static flasher_events_t repeat_block(flasher_t *f, flasher_why_t why, usec_t now)
+{
+    if (f->tries <= f->cfg->profile->block_retry) return flasher_transmit(f, now);
+    f->block_cap = (uint32_t)later((f->piece + FLASHER_BLOCK_HEAD) / 4, FLASHER_BLOCK_MIN);
+    return flasher_new_round(f, why, now);
+}
+
+static flasher_events_t on_block_position(flasher_t *f, usec_t now)
+{
+    const uint32_t at = load_be32(f->client.response + READ_HEAD + 1);
+    ask_no_longer(f);
+    if (at == f->at + f->piece) return on_block(f, now);
+    count_lost(f);
+    if (at != f->at) return flasher_new_round(f, FLASHER_LOST_DEVICE, now); // it has restarted
+    return repeat_block(f, FLASHER_TIMEOUT, now);
+}
+
+// --- What comes back, continued ---
+
 /// The image is refused for a reason of its own or of the device's, or the transfer went wrong.
 static flasher_events_t on_result(flasher_t *f, usec_t now)
 {
@@ -247,14 +320,14 @@ static flasher_events_t on_positive(flasher_t *f, usec_t now)
     f->reconnecting = false;
     if (f->ask == FLASHER_ASK_KEY) return flasher_next_step(f, now);
     if (f->ask == FLASHER_ASK_RESULT) {
-        enum { HEAD = 3, RESULT_LEN = HEAD + 1 + 4 };
         f->result_known = f->client.response && f->client.response_len >= RESULT_LEN;
         if (f->result_known) {
-            f->result = f->client.response[HEAD];
-            f->result_at = load_be32(f->client.response + HEAD + 1);
+            f->result = f->client.response[READ_HEAD];
+            f->result_at = load_be32(f->client.response + READ_HEAD + 1);
         }
         return on_result(f, now);
     }
+    if (f->ask == FLASHER_ASK_POSITION) return on_block_position(f, now);
     const profile_step_t *s = flasher_step(f);
     const bool silent = !f->client.response;
     if (silent && s->verb != PROFILE_REQUEST && s->verb != PROFILE_RESTART)
@@ -341,10 +414,12 @@ static bool repeatable(const flasher_t *f)
 static flasher_events_t on_silence(flasher_t *f, usec_t now)
 {
     const profile_t *p = f->cfg->profile;
+    if (f->ask == FLASHER_ASK_POSITION) ask_no_longer(f);
     const bool block = flasher_is_block(f);
     const bool no_bus = f->transport == ISOTP_TIMEOUT_A;
     const flasher_why_t why = no_bus ? FLASHER_NO_BUS : FLASHER_TIMEOUT;
     if (block) count_lost(f);
+    if (block && !f->left && !f->doubtful) shrink(f);
     if (!f->answered) {
         if (!waited(f, p->connect_s, now)) return flasher_transmit(f, now);
         return flasher_end(f, no_bus ? FLASHER_NO_BUS : FLASHER_NO_ANSWER, now);
@@ -361,10 +436,8 @@ static flasher_events_t on_silence(flasher_t *f, usec_t now)
     if (f->request[0] == UDS_ECU_RESET) return flasher_next_step(f, now); // it tells by itself
     const bool waits = f->timer == UDS_TIMER_PENDING || f->timer == UDS_TIMER_BUSY;
     if (waits && f->transport == ISOTP_OK) return flasher_end(f, FLASHER_TIMEOUT, now);
-    if (repeatable(f) && f->tries <= (block ? p->block_retry : p->request_retry))
-        return flasher_transmit(f, now);
-    if (block)
-        f->block_cap = (uint32_t)later((f->piece + FLASHER_BLOCK_HEAD) / 4, FLASHER_BLOCK_MIN);
+    if (block) return repeat_block(f, why, now);
+    if (repeatable(f) && f->tries <= p->request_retry) return flasher_transmit(f, now);
     return flasher_new_round(f, why, now);
 }
 
@@ -390,6 +463,8 @@ static flasher_events_t on_client(flasher_t *f, uds_client_events_t ev, usec_t n
         return events | on_silence(f, now);
     }
     isotp_cancel(&f->physical); // answered before it had left
+    const bool unknown = (ev & UDS_CLIENT_NEGATIVE) || f->client.response_len < RESULT_LEN;
+    if (f->ask == FLASHER_ASK_POSITION && unknown) return events | on_silence(f, now);
     if (ev & UDS_CLIENT_NEGATIVE) return events | on_negative(f, now);
     if (f->client.response) f->answered = true;
     return events | on_positive(f, now);
@@ -419,10 +494,12 @@ static flasher_events_t on_physical(flasher_t *f, isotp_events_t ev, usec_t now)
     }
     if ((ev & ISOTP_RX_DATA) && rx->len <= sizeof f->response)
         memcpy(&f->response[rx->at], rx->data, rx->data_len);
+    if ((ev & ISOTP_RX_END) && is_about_block(f, f->response, rx->len)) await_block(f, now);
     if (ev & ISOTP_RX_END) cev |= uds_client_input(&f->client, f->response, rx->len, now);
     if (isotp_wanted(&f->physical) > 0) isotp_proceed(&f->physical, 0, 0, now);
     if ((ev & ISOTP_SENT) && f->state == FLASHER_ASKING && !flasher_is_functional(f)) {
         f->left = true;
+        if (flasher_is_block(f)) flasher_watch_block(f, f->physical.tx.at, now);
         cev |= uds_client_sent(&f->client, now);
     }
     events |= on_client(f, cev, now);
@@ -561,6 +638,20 @@ usec_t flasher_deadline(const flasher_t *f)
     return (f->state == FLASHER_SEEDED) ? deadline : sooner(deadline, f->wake);
 }
 
+/// Has nothing more of the block left for a while, and not because the driver is slow? The first frame is
+/// looked at only once: `seen` is 0.
+static flasher_events_t look_at_block(flasher_t *f, usec_t now)
+{
+    const isotp_tx_t *tx = &f->physical.tx;
+    const bool sending = f->client.state == UDS_CLIENT_SENDING;
+    const bool waits = sending ? tx->state == ISOTP_TX_FLOW
+                               : f->client.state == UDS_CLIENT_AWAITING && f->client.pending == 0;
+    const bool first = f->seen == 0 && tx->at <= CAN_DATA_MAX;
+    if (waits && (tx->at == f->seen || (sending && first))) return ask_position(f, now);
+    flasher_watch_block(f, tx->at, now);
+    return FLASHER_NONE;
+}
+
 static flasher_events_t on_wake(flasher_t *f, usec_t now)
 {
     switch (f->state) {
@@ -571,7 +662,13 @@ static flasher_events_t on_wake(flasher_t *f, usec_t now)
         }
         return (flasher_step(f)->verb == PROFILE_DELAY) ? flasher_next_step(f, now)
                                                         : flasher_transmit(f, now);
-    case FLASHER_ASKING: // a poll: whoever began to answer is heard to the end
+    case FLASHER_ASKING:
+        if (flasher_is_block(f)) return look_at_block(f, now);
+        if (f->ask == FLASHER_ASK_POSITION && f->tries < ASKS_MAX) {
+            uds_client_stop(&f->client);
+            return flasher_transmit(f, now);
+        }
+        // A poll: whoever began to answer is heard to the end.
         f->wake = USEC_NEVER;
         if (f->client.state != UDS_CLIENT_AWAITING || f->client.pending > 0) return FLASHER_NONE;
         uds_client_stop(&f->client);

@@ -71,7 +71,13 @@ typedef enum {
 } flasher_state_t;
 
 /// What is asked for within a step.
-typedef enum { FLASHER_ASK_STEP, FLASHER_ASK_KEY, FLASHER_ASK_RESULT } flasher_ask_t;
+/// RESULT: why it was refused. POSITION: whether the block has arrived that is not answered.
+typedef enum {
+    FLASHER_ASK_STEP,
+    FLASHER_ASK_KEY,
+    FLASHER_ASK_RESULT,
+    FLASHER_ASK_POSITION,
+} flasher_ask_t;
 
 enum {
     FLASHER_FACTS = 24,         // data identifiers read
@@ -134,20 +140,22 @@ typedef struct {
     uint8_t result;          // read: byte 0 of DID FD01 (docs/PROTOCOL.md, section 4)
     uint32_t result_at;      // read: bytes the device had taken, by FD01
     // The transfer.
-    uint32_t start;     // read: where it began in this round
-    uint32_t at;        // read: bytes acknowledged, from the image's first on
-    uint32_t sent;      // read: bytes of the image sent in all, repeated ones included
-    uint32_t piece;     // bytes of the block under way
-    uint32_t block;     // bytes of a whole TransferData request
-    uint32_t block_cap; // the same, as the link allows
-    uint8_t counter;    // blockSequenceCounter
-    bool left;          // this try of the request left completely
-    bool doubtful;      // one before did: the device may have accepted the block
-    unsigned rounds;    // read: how often the update was taken up again
-    unsigned fruitless; // of these, in a row, that got no further
-    uint32_t furthest;  // bytes acknowledged when a round ended
-    bool answered;      // read: by anybody, ever
-    bool reconnecting;  // a round begins: the device may not be back yet
+    uint32_t start;       // read: where it began in this round
+    uint32_t at;          // read: bytes acknowledged, from the image's first on
+    uint32_t sent;        // read: bytes of the image sent in all, repeated ones included
+    uint32_t piece;       // bytes of the block under way
+    uint32_t block;       // bytes of a whole TransferData request
+    uint32_t block_cap;   // the same, as the link allows
+    uint8_t counter;      // blockSequenceCounter
+    uint32_t seen;        // bytes of the request under way that had left when it was looked at last
+    unsigned block_tries; // `tries` of the block, while ASK_POSITION
+    bool left;            // this try of the request left completely
+    bool doubtful;        // one before did: the device may have accepted the block
+    unsigned rounds;      // read: how often the update was taken up again
+    unsigned fruitless;   // of these, in a row, that got no further
+    uint32_t furthest;    // bytes acknowledged when a round ended
+    bool answered;        // read: by anybody, ever
+    bool reconnecting;    // a round begins: the device may not be back yet
     bool begun;
     bool checked; // check_device() was done
     bool verified;

@@ -10,6 +10,7 @@ enum {
     ROUNDS_MAX = 40,
     POLL_MS = 60, // how long a device that restarts has for an answer
     CLOSE_MS = 100,
+    STALL_MS = 20, // a block of which nothing more leaves, and that is not answered, is asked about
 };
 
 // --- Ends ---
@@ -112,8 +113,8 @@ static uint32_t make_request(flasher_t *f)
     const flasher_image_t *im = &f->cfg->image;
     uint8_t *r = f->request;
     if (f->ask == FLASHER_ASK_KEY) return f->request_len;
-    if (f->ask == FLASHER_ASK_RESULT || s->verb == PROFILE_READ || s->verb == PROFILE_VERIFY) {
-        const uint16_t did = (f->ask == FLASHER_ASK_RESULT) ? f->cfg->profile->result_did : s->did;
+    if (f->ask != FLASHER_ASK_STEP || s->verb == PROFILE_READ || s->verb == PROFILE_VERIFY) {
+        const uint16_t did = (f->ask == FLASHER_ASK_STEP) ? s->did : f->cfg->profile->result_did;
         r[0] = UDS_READ_DID;
         r[1] = (uint8_t)(did >> 8);
         r[2] = (uint8_t)did;
@@ -126,7 +127,7 @@ static uint32_t make_request(flasher_t *f)
     }
     if (s->verb == PROFILE_TRANSFER) {
         const uint32_t data = (uint32_t)smaller(f->block, f->block_cap) - FLASHER_BLOCK_HEAD;
-        if (f->tries == 0) f->piece = (uint32_t)smaller(data, im->len - f->at);
+        if (!f->doubtful) f->piece = (uint32_t)smaller(data, im->len - f->at);
         r[0] = UDS_TRANSFER_DATA;
         r[1] = f->counter;
         return FLASHER_BLOCK_HEAD;
@@ -169,16 +170,22 @@ bool flasher_give(flasher_t *f, usec_t now)
     return isotp_start_from(&f->physical, block_source, f, FLASHER_BLOCK_HEAD + f->piece, now);
 }
 
+void flasher_watch_block(flasher_t *f, uint32_t seen, usec_t now)
+{
+    f->seen = seen;
+    f->wake = f->cfg->profile->result_did ? now + STALL_MS * USEC_MS : USEC_NEVER;
+}
+
 flasher_events_t flasher_transmit(flasher_t *f, usec_t now)
 {
-    f->request_len = make_request(f);
-    if (flasher_is_functional(f) &&
-        (now < f->client.functional_from || f->functional.tx.state != ISOTP_TX_IDLE))
-        return wait_until(f, later(f->client.functional_from, now + USEC_MS));
     if (flasher_is_block(f)) {
         f->doubtful = f->doubtful || f->left;
         f->left = false;
     }
+    f->request_len = make_request(f);
+    if (flasher_is_functional(f) &&
+        (now < f->client.functional_from || f->functional.tx.state != ISOTP_TX_IDLE))
+        return wait_until(f, later(f->client.functional_from, now + USEC_MS));
     if (f->request_len == 0 || !flasher_give(f, now))
         return flasher_end(f, FLASHER_BAD_PROFILE, now);
     if (f->request[0] == UDS_ECU_RESET) {
@@ -187,9 +194,11 @@ flasher_events_t flasher_transmit(flasher_t *f, usec_t now)
     }
     f->tries++;
     f->state = FLASHER_ASKING;
-    f->wake = flasher_is_poll(f) ? now + POLL_MS * USEC_MS : USEC_NEVER;
+    const bool poll = flasher_is_poll(f) || f->ask == FLASHER_ASK_POSITION;
+    f->wake = poll ? now + POLL_MS * USEC_MS : USEC_NEVER;
+    if (flasher_is_block(f)) flasher_watch_block(f, 0, now);
     uds_client_start(&f->client, f->request, f->request_len, flasher_is_functional(f), now);
-    return (f->tries > 1 && !flasher_is_poll(f)) ? FLASHER_RETRY : FLASHER_NONE;
+    return (f->tries > 1 && !poll) ? FLASHER_RETRY : FLASHER_NONE;
 }
 
 // --- Steps ---

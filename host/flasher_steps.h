@@ -36,6 +36,9 @@ flasher_events_t flasher_wait(flasher_t *f, uint32_t ms, usec_t now);
 /// The request of the step, or what flasher_t.ask says, begins to be sent; or waits for its moment.
 flasher_events_t flasher_transmit(flasher_t *f, usec_t now);
 
+/// From now on it is watched whether more of a block leaves than `seen` bytes.
+void flasher_watch_block(flasher_t *f, uint32_t seen, usec_t now);
+
 /// Gives that request to the transport, as it is. False: it cannot take it.
 bool flasher_give(flasher_t *f, usec_t now);
 

@@ -9,7 +9,7 @@
 //   frame  ends                ->  idle   FRAME
 //          nobody acknowledges ->  error  (known at the end: a receiver may have come or gone)
 //          disturbed, collides ->  error  from that bit on
-//          its sender dies     ->  error
+//          its sender dies     ->  error  (not behind the ACK)
 //   error  ends                ->  idle   ERROR or OFF
 //
 // ISO 11898-1:2015: 10.4.4 error frames, 10.9 suspended transmission, 12.1.4 counters. How far the
@@ -24,7 +24,7 @@ enum {
     DELIMITER = 8, // of an error frame
     INTERMISSION = 3,
     AFTER_ACK = 8, // ACK delimiter, end of frame
-    TAIL = 13,     // from the CRC delimiter to the intermission: never in the data phase
+    TAIL = 12,     // from the ACK to the intermission: never in the data phase
     SUSPEND = 8,   // by which an error passive node lets the others go first
     RECESSIVE = 11,
     RECOVERY = 128,
@@ -73,6 +73,7 @@ static void count_heard(sim_bus_node_t *n)
 static void occupy(sim_bus_t *bus, sim_bus_kind_t kind, nsec_t ends)
 {
     bus->event.kind = kind;
+    bus->event.sent = kind == SIM_BUS_FRAME;
     bus->ends = ends;
     bus->recessive = ends - DELIMITER * bus->bit; // as long as AFTER_ACK
     bus->free = ends + INTERMISSION * bus->bit;
@@ -112,7 +113,7 @@ static const can_frame_t *first_of(const sim_bus_node_t *n) { return &n->queue[n
 static nsec_t ready_at(const sim_bus_t *bus, const sim_bus_node_t *n)
 {
     if (!takes_part(n) || n->count == 0) return NSEC_NEVER;
-    return later(bus->free, later(n->rest, n->since));
+    return later(later(bus->free, n->on_since), later(n->rest, n->since));
 }
 
 /// Two nodes may send the same identifier at once, and go on until they differ.
@@ -120,7 +121,7 @@ static bool arbitrate(sim_bus_t *bus, nsec_t now)
 {
     uint32_t best = UINT32_MAX;
     bool collides = false;
-    bus->event.senders = 0;
+    bus->event = (sim_bus_event_t){ .began = now };
     for (unsigned i = 0; i < bus->nodes; i++) {
         if (ready_at(bus, &bus->node[i]) > now) continue;
         const can_frame_t *f = first_of(&bus->node[i]);
@@ -157,17 +158,19 @@ static void begin(sim_bus_t *bus, nsec_t now)
     const can_bits_t bits = can_bits(&bus->event.frame);
     const uint32_t all = bits.nominal + bits.data - INTERMISSION;
     bus->running = true;
-    bus->event.began = now;
-    bus->event.sent = true;
-    if (collides) { // in the control field or behind it
-        flag_error(bus, now + time_of(bus, &bits, 20 + sim_random(&bus->chance, all - 20)));
+    if (collides) { // behind the arbitration field
+        const uint32_t same = bus->event.frame.ext ? 33 : 14;
+        flag_error(bus,
+                   now + time_of(bus, &bits, same + 1 + sim_random(&bus->chance, all - same - 1)));
     } else if (by_chance(bus, bus->faults.disturbed)) {
         flag_error(bus, now + time_of(bus, &bits, 1 + sim_random(&bus->chance, all - 1)));
     } else {
         occupy(bus, SIM_BUS_FRAME, now + time_of(bus, &bits, all));
-        bus->event.sent = !by_chance(bus, bus->faults.doubled);
+        if (!by_chance(bus, bus->faults.doubled)) return;
+        bus->event.sent = false;
         // The flag, what the others answer to a dominant bit in the intermission, a delimiter.
-        if (!bus->event.sent) bus->free += (FLAG + 1 + DELIMITER) * bus->bit;
+        bus->recessive = bus->ends + (FLAG + 1) * bus->bit;
+        bus->free += (FLAG + 1 + DELIMITER) * bus->bit;
     }
 }
 
@@ -196,10 +199,7 @@ static void fail_senders(sim_bus_t *bus, bool acknowledged)
         // Alone on the bus, nobody goes bus-off.
         if (acknowledged || n->state == SIM_BUS_ERROR_ACTIVE) n->tec += 8;
         judge(n);
-        if (n->state == SIM_BUS_BUS_OFF) {
-            bus->event.kind = SIM_BUS_OFF;
-            bus->event.from = i;
-        }
+        if (n->state == SIM_BUS_BUS_OFF) bus->event.off |= 1U << i;
     }
 }
 
@@ -213,6 +213,7 @@ static void end_error(sim_bus_t *bus)
             judge(&bus->node[i]);
         }
     fail_senders(bus, others != 0);
+    if (bus->event.off) bus->event.kind = SIM_BUS_OFF;
 }
 
 static void end_frame(sim_bus_t *bus)
@@ -274,7 +275,7 @@ nsec_t sim_bus_next(const sim_bus_t *bus)
 sim_bus_kind_t sim_bus_step(sim_bus_t *bus, sim_bus_event_t *ev)
 {
     const nsec_t now = sim_bus_next(bus);
-    ev->kind = SIM_BUS_NONE;
+    *ev = (sim_bus_event_t){ .kind = SIM_BUS_NONE };
     if (bus->running) {
         if (end(bus)) *ev = bus->event;
         return ev->kind;
@@ -308,7 +309,7 @@ void sim_bus_on(sim_bus_t *bus, unsigned node, unsigned cap, nsec_t now)
     ASSERT(node < SIM_BUS_NODES && cap > 0 && cap <= SIM_BUS_QUEUE);
     sim_bus_off(bus, node, now);
     sim_bus_node_t *n = &bus->node[node];
-    *n = (sim_bus_node_t){ .on = true, .on_since = now, .cap = cap };
+    *n = (sim_bus_node_t){ .on = true, .on_since = now + RECESSIVE * bus->bit, .cap = cap };
     if (node >= bus->nodes) bus->nodes = node + 1;
 }
 
@@ -316,9 +317,12 @@ void sim_bus_off(sim_bus_t *bus, unsigned node, nsec_t now)
 {
     const uint32_t bit = 1U << node;
     bus->node[node].on = false;
+    bus->node[node].recovering = false;
     if (!bus->running || !(bus->event.senders & bit)) return;
     bus->event.senders &= ~bit;
-    if (bus->event.senders == 0) flag_error(bus, now);
+    // Behind the ACK its bits are recessive anyway, and an error flag is also that of the others.
+    if (bus->event.senders == 0 && bus->event.kind == SIM_BUS_FRAME && now < bus->recessive)
+        flag_error(bus, now);
 }
 
 bool sim_bus_send(sim_bus_t *bus, unsigned node, const can_frame_t *frame, nsec_t now)
@@ -333,7 +337,7 @@ bool sim_bus_send(sim_bus_t *bus, unsigned node, const can_frame_t *frame, nsec_
 void sim_bus_recover(sim_bus_t *bus, unsigned node, nsec_t now)
 {
     sim_bus_node_t *n = &bus->node[node];
-    if (n->state != SIM_BUS_BUS_OFF || n->recovering) return;
+    if (!n->on || n->state != SIM_BUS_BUS_OFF || n->recovering) return;
     n->recovering = true;
     n->quiet = 0;
     n->quiet_at = now;

@@ -32,7 +32,7 @@ typedef enum {
     SIM_BUS_BEGAN,     // somebody sends
     SIM_BUS_FRAME,     // a frame ended: `heard` have it, and its sender knows, if `sent`
     SIM_BUS_ERROR,     // an error frame ended; `from` repeats its frame
-    SIM_BUS_OFF,       // the same, and `from` is bus-off with that, its queue empty
+    SIM_BUS_OFF,       // the same, and nodes are bus-off with that
     SIM_BUS_RECOVERED, // `from`, once bus-off, takes part again
 } sim_bus_kind_t;
 
@@ -43,15 +43,17 @@ typedef struct {
     sim_bus_kind_t kind;
     unsigned from;
     uint32_t senders; // bit n: node n sent it; more than one if their frames were equal, or collide
-    uint32_t heard;   // bit n: node n received it
-    bool sent;
+    uint32_t heard;   // FRAME: bit n: node n received it
+    uint32_t
+        off;   // bit n: node n is bus-off with that, its queue empty. Also with a FRAME: if doubled
+    bool sent; // FRAME
     nsec_t began;
     can_frame_t frame;
 } sim_bus_event_t;
 
 typedef struct {
-    bool on; // read
-    nsec_t on_since;
+    bool on;               // read
+    nsec_t on_since;       // takes part since: 11 recessive bits behind power-on
     sim_bus_state_t state; // read
     unsigned tec, rec;     // read: error counters
     unsigned count, cap;   // read: frames that wait, that of which is being sent included

@@ -61,6 +61,8 @@ static void off(sim_device_t *d, usec_t until)
 static unsigned choose(sim_device_t *d)
 {
     sim_flash_power_on(&d->flash);
+    sim_flash_cut(&d->flash, d->next.n, d->next.effect, d->next.seed);
+    d->next.n = 0;
     d->boots++;
     ota_boot_choose(&d->boot, &d->receiver_cfg.ota);
     d->dead = d->boot.slot < 0 && !d->flash.fired;
@@ -188,6 +190,8 @@ void sim_device_join(sim_device_t *d, sim_world_t *w, unsigned node)
     d->node = node;
     sim_world_join(w, node, d->cfg.port, &machine);
     w->node[node].flash = &d->flash;
+    w->node[node].id = d->cfg.rx_id;
+    w->node[node].mask = ~(d->cfg.rx_id ^ d->cfg.functional_id);
     d->flash.clock = &w->node[node].clock;
     off(d, w->now / NSEC_US);
 }

@@ -56,6 +56,7 @@ typedef struct {
     sim_device_cfg_t cfg;
     sim_flash_t flash;        // a test may plan a power cut here: it takes effect by itself
     usec_t off_time;          // how long the power stays away then
+    sim_flash_fault_t next;   // planned as power cut when the power comes next; n 0: none
     unsigned boots;           // read
     sim_device_state_t state; // read
     bool dead;                // read: nothing left to boot
@@ -78,7 +79,8 @@ void sim_device_open(sim_device_t *d, const sim_device_cfg_t *cfg, const uint8_t
                      uint32_t len);
 void sim_device_close(sim_device_t *d);
 
-/// The device becomes that node, and boots.
+/// The device becomes that node, and boots. Its controller keeps only frames whose identifiers have the
+/// bits that rx_id and functional_id have in common.
 void sim_device_join(sim_device_t *d, sim_world_t *w, unsigned node);
 
 /// Power fails now, and is back after `off`; USEC_NEVER: it stays away until the next call.

@@ -130,14 +130,15 @@ static void interrupt_due(sim_node_t *n, nsec_t at)
         n->interrupt_at = n->flash_until + n->port->interrupt;
 }
 
-// A confirmation takes no room: it is one bit of the controller's.
+// A confirmation takes no room: it is one bit of the controller's. There are as many as mailboxes.
 static void to_fifo(sim_world_t *w, sim_node_t *n, const sim_item_t *item)
 {
     const uint32_t size = item->confirmation ? 0 : size_of(&item->frame);
-    if (size > n->port->fifo - n->fifo_used || !queue_put(&n->fifo, item)) {
+    if (size && (size > n->port->fifo - n->fifo_used || n->fifo.count >= FIFO_CAP)) {
         n->overrun++;
         return;
     }
+    (void)queue_put(&n->fifo, item);
     n->fifo_used += size;
     if (n->interrupt_at == NSEC_NEVER) interrupt_due(n, w->now);
 }
@@ -149,12 +150,16 @@ static void to_queue(sim_world_t *w, sim_node_t *n, sim_item_t item)
         n->lost++;
         return;
     }
+    if (!item.confirmation && n->queue.count >= n->port->queue) {
+        n->overrun++;
+        return;
+    }
     if (by_chance(w, n->faults.late)) {
         n->late++;
         item.due += sim_random64(&w->chance) % (n->faults.late_max + 1);
     }
     if (n->queue.count) item.due = later(item.due, queue_last(&n->queue)->due);
-    if (!queue_put(&n->queue, &item)) n->overrun++;
+    (void)queue_put(&n->queue, &item);
 }
 
 static void interrupt(sim_world_t *w, sim_node_t *n)
@@ -164,7 +169,7 @@ static void interrupt(sim_world_t *w, sim_node_t *n)
     n->fifo_used = 0;
     for (; (item = queue_first(&n->fifo)) != NULL; queue_drop(&n->fifo))
         to_queue(w, n, *item);
-    if ((item = queue_first(&n->queue)) != NULL) wake(n, later(w->now, item->due));
+    if ((item = queue_first(&n->queue)) != NULL && item->due <= w->now) wake(n, w->now);
 }
 
 static void deliver(sim_world_t *w, const sim_bus_event_t *ev)
@@ -172,9 +177,13 @@ static void deliver(sim_world_t *w, const sim_bus_event_t *ev)
     const sim_item_t frame = { .frame = ev->frame }, confirmation = { .confirmation = true };
     for (unsigned i = 0; i < w->nodes; i++) {
         sim_node_t *n = &w->node[i];
-        if (!n->machine.self) continue;
-        if (ev->heard & 1U << i) to_fifo(w, n, &frame);
-        if (ev->sent && ev->senders & 1U << i && n->unsent) to_fifo(w, n, &confirmation);
+        const bool accepted = ((ev->frame.id ^ n->id) & n->mask) == 0;
+        if (n->machine.self && ev->heard & 1U << i && accepted) to_fifo(w, n, &frame);
+        if (!ev->sent || !(ev->senders & 1U << i)) continue;
+        if (n->foreign)
+            n->foreign--;
+        else if (n->machine.self)
+            to_fifo(w, n, &confirmation);
     }
 }
 
@@ -185,9 +194,10 @@ static void give(sim_world_t *w, sim_node_t *n)
     const machine_t *m = &n->machine;
     const can_frame_t *frame;
     const usec_t now = w->now / NSEC_US;
-    while (n->unsent < n->port->mailboxes && (frame = m->output(m->self, now)) != NULL) {
+    // It is asked even without room: its time for this frame runs from then on.
+    while ((frame = m->output(m->self, now)) != NULL && n->unsent < n->port->mailboxes) {
         const sim_item_t item = { .due = w->now + n->port->send, .frame = *frame };
-        if (!queue_put(&n->sending, &item)) return;
+        (void)queue_put(&n->sending, &item); // has room for more than mailboxes
         n->unsent++;
         m->taken(m->self, now);
     }
@@ -256,7 +266,10 @@ static void loop(sim_world_t *w, sim_node_t *n)
     n->busy_until = end;
     n->busy_time += end - w->now;
     if (n->flash && sim_flash_changes(n->flash) != changes) block(n, w->now, end);
-    if (n->machine.self) n->loop_at = end;
+    if (!n->machine.self) return;
+    // An interrupt that flash kept waiting comes before what the loop does next.
+    const bool pending = n->flash_until == end && n->interrupt_at != NSEC_NEVER;
+    n->loop_at = (pending && !n->port->cache_safe) ? later(end, n->interrupt_at) : end;
 }
 
 static nsec_t loop_due(const sim_world_t *w, const sim_node_t *n)
@@ -285,7 +298,7 @@ static void send_traffic(sim_world_t *w, unsigned source)
 
 void sim_world_traffic(sim_world_t *w, unsigned percent)
 {
-    enum { FRAME_BITS = 121 }; // 8 random bytes, on average
+    enum { FRAME_BITS = 114 }; // 8 random bytes: 111, and three stuff bits on average
     ASSERT(percent <= 90);
     w->traffic_gap = percent ? SIM_WORLD_TRAFFIC * FRAME_BITS * 100 * w->bus.bit / percent : 0;
     for (unsigned i = 0; i < SIM_WORLD_TRAFFIC; i++) {
@@ -312,30 +325,34 @@ static nsec_t next(const sim_world_t *w)
     return later(at, w->now);
 }
 
+static void drop_confirmations(sim_queue_t *q)
+{
+    for (unsigned left = q->count; left > 0; left--) {
+        const sim_item_t item = *queue_first(q);
+        queue_drop(q);
+        if (!item.confirmation) (void)queue_put(q, &item);
+    }
+}
+
+/// The machine is told that all it gave is lost: nothing is confirmed any more.
 static void go_off(sim_world_t *w, unsigned node)
 {
     sim_node_t *n = &w->node[node];
     n->bus_offs++;
-    n->unsent = n->sending.count = 0;
-    sim_bus_recover(&w->bus, node, w->now);
+    n->unsent = n->foreign = n->sending.count = 0;
+    drop_confirmations(&n->fifo);
+    drop_confirmations(&n->queue);
     if (n->machine.self) n->machine.lost(n->machine.self);
     wake(n, w->now);
 }
 
 static void step_bus(sim_world_t *w)
 {
-    switch (sim_bus_step(&w->bus, &w->event)) {
-    case SIM_BUS_FRAME: deliver(w, &w->event); break;
-    case SIM_BUS_OFF:
-        if (w->event.from < SIM_WORLD_NODES)
-            go_off(w, w->event.from);
-        else
-            sim_bus_recover(&w->bus, w->event.from, w->now);
-        break;
-    case SIM_BUS_NONE:
-    case SIM_BUS_BEGAN:
-    case SIM_BUS_ERROR:
-    case SIM_BUS_RECOVERED: break;
+    if (sim_bus_step(&w->bus, &w->event) == SIM_BUS_FRAME) deliver(w, &w->event);
+    for (unsigned i = 0; i < SIM_BUS_NODES; i++) {
+        if (!(w->event.off & 1U << i)) continue;
+        sim_bus_recover(&w->bus, i, w->now);
+        if (i < SIM_WORLD_NODES) go_off(w, i);
     }
 }
 
@@ -363,7 +380,7 @@ bool sim_world_run(sim_world_t *w, nsec_t until)
         const nsec_t at = next(w);
         w->event.kind = SIM_BUS_NONE;
         if (at > until) {
-            w->now = until;
+            w->now = later(w->now, until);
             return false;
         }
         if (at > w->now) steps = 0;
@@ -406,20 +423,31 @@ void sim_world_join(sim_world_t *w, unsigned node, const sim_port_t *port, const
     ASSERT(node == w->nodes && node < SIM_WORLD_NODES);
     sim_node_t *n = &w->node[w->nodes++];
     n->port = port;
-    queue_open(&n->fifo, FIFO_CAP);
-    queue_open(&n->queue, port->queue);
+    queue_open(&n->fifo, FIFO_CAP + port->mailboxes);
+    queue_open(&n->queue, port->queue + port->mailboxes);
     queue_open(&n->sending, SENDING_CAP);
     sim_world_power(w, node, true);
     sim_world_serve(w, node, machine);
 }
 
-void sim_world_power(sim_world_t *w, unsigned node, bool on)
+static void forget(sim_node_t *n)
 {
-    sim_node_t *n = &w->node[node];
     n->fifo.count = n->queue.count = n->sending.count = 0;
     n->fifo_used = n->unsent = 0;
     n->interrupt_at = NSEC_NEVER;
     n->ticked = false;
+}
+
+void sim_world_power(sim_world_t *w, unsigned node, bool on)
+{
+    sim_node_t *n = &w->node[node];
+    forget(n);
+    n->foreign = 0;
+    if (n->busy_until > w->now) {
+        n->busy_time = sim_world_busy(w, node, &n->flash_time);
+        n->busy_until = n->flash_until = w->now;
+        n->loop_at = at_turn(n->port, w->now);
+    }
     if (on)
         sim_bus_on(&w->bus, node, CONTROLLER_CAP, w->now);
     else
@@ -429,10 +457,8 @@ void sim_world_power(sim_world_t *w, unsigned node, bool on)
 void sim_world_serve(sim_world_t *w, unsigned node, const machine_t *machine)
 {
     sim_node_t *n = &w->node[node];
+    forget(n);
+    n->foreign = w->bus.node[node].on ? w->bus.node[node].count : 0;
     n->machine = machine ? *machine : (machine_t){ .self = NULL };
-    n->fifo.count = n->queue.count = n->sending.count = 0;
-    n->fifo_used = n->unsent = 0;
-    n->interrupt_at = NSEC_NEVER;
-    n->loop_at = machine ? w->now : NSEC_NEVER;
-    n->ticked = false;
+    n->loop_at = machine ? at_turn(n->port, w->now) : NSEC_NEVER;
 }

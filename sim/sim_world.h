@@ -67,6 +67,8 @@ typedef struct {
     const sim_flash_t *flash; // what blocks the processor; NULL: nothing
     usec_t clock;             // during a call: the machine may take time by adding to it
     unsigned events;          // read: of the last sim_world_run()
+    uint32_t id,
+        mask; // acceptance filter: the controller keeps frames whose bits of `mask` are those of `id`
     sim_node_faults_t faults;
     unsigned overrun;    // read: frames lost because FIFO or queue was full
     unsigned lost, late; // read: by chance
@@ -78,6 +80,7 @@ typedef struct {
     nsec_t loop_at;      // the loop's next call; NSEC_NEVER: it sleeps
     bool ticked;
     unsigned unsent;
+    unsigned foreign; // frames in the controller that a machine before has left
     sim_queue_t fifo, queue, sending;
 } sim_node_t;
 
@@ -104,7 +107,8 @@ void sim_world_free(sim_world_t *w);
 void sim_world_join(sim_world_t *w, unsigned node, const sim_port_t *port,
                     const machine_t *machine);
 
-/// Takes the controller's power, or gives it back. Frames in the queues are gone. The machine stays.
+/// Takes the controller's power, or gives it back. Frames in the queues are gone, and a call under way
+/// ends. The machine stays.
 void sim_world_power(sim_world_t *w, unsigned node, bool on);
 
 /// Another machine in place of the node's, or none (NULL). The controller stays, and sends what it has.

@@ -68,7 +68,7 @@ static uint32_t identify(world_t *w, uint16_t did, uint8_t *to)
     case UDS_DID_SOFTWARE_VERSION: return put_text(to, is_new ? version : "1.0");
     case UDS_DID_RESULT:
         to[0] = how;
-        store_be32(&to[1], how);
+        store_be32(&to[1], (how & 3) == 0 ? how : (how & 3) == 1 ? w->f.at + w->f.piece : w->f.at);
         return 5;
     default: return put_text(to, "\x01text");
     }

@@ -89,8 +89,9 @@ static void no_classic_frame_leaves_the_limits_of_the_standard(void **state)
 static void fd_frames_without_stuff_bits_have_the_length_of_their_fields(void **state)
 {
     (void)state;
-    // Base: 17 bits up to BRS, 13 behind the CRC. Data phase: ESI, DLC, data, 4 + 17 or 4 + 21 bits
-    // of stuff count and CRC, and 6 or 7 fixed stuff bits.
+    // Base: 17 bits up to BRS, 13 behind the CRC, of which BRS and the CRC delimiter together have
+    // one bit of each rate. Data phase: that, ESI, DLC, data, 4 + 17 or 4 + 21 bits of stuff count
+    // and CRC, and 6 or 7 fixed stuff bits.
     static const struct {
         uint8_t len;
         uint32_t data;
@@ -103,8 +104,8 @@ static void fd_frames_without_stuff_bits_have_the_length_of_their_fields(void **
         can_frame_t f = uniform(false, 0x555, vectors[i].len, 0x55);
         f.fd = true;
         f.brs = true;
-        assert_int_equal(can_bits(&f).nominal, 30);
-        assert_int_equal(can_bits(&f).data, vectors[i].data);
+        assert_int_equal(can_bits(&f).nominal, 29);
+        assert_int_equal(can_bits(&f).data, vectors[i].data + 1);
         f.brs = false;
         assert_int_equal(can_bits(&f).nominal, 30 + vectors[i].data);
         assert_int_equal(can_bits(&f).data, 0);
@@ -120,8 +121,8 @@ static void fd_stuff_bits_are_counted_up_to_the_data_and_in_their_phase(void **s
     can_frame_t f = { .id = 0, .fd = true, .brs = true };
     // 14 zeros up to IDE need two stuff bits. ESI and DLC are five zeros, but behind them comes the
     // fixed stuff bit.
-    assert_int_equal(can_bits(&f).nominal, 30 + 2);
-    assert_int_equal(can_bits(&f).data, 5 + 21 + 6);
+    assert_int_equal(can_bits(&f).nominal, 29 + 2);
+    assert_int_equal(can_bits(&f).data, 5 + 21 + 6 + 1);
 
     // The same with five equal bits at the end of the data.
     f = uniform(false, 0x555, 8, 0x55);
@@ -145,12 +146,12 @@ static void the_longest_fd_frames_stay_within_the_limits(void **state)
             f.fd = true;
             f.brs = true;
             const can_bits_t bits = can_bits(&f);
-            assert_in_range(bits.nominal, 30, 30 + 4);
-            assert_in_range(bits.data, 549, 549 + 129);
+            assert_in_range(bits.nominal, 29, 29 + 4);
+            assert_in_range(bits.data, 550, 550 + 129);
             if (bits.data > longest) longest = bits.data;
         }
     }
-    assert_in_range(longest, 549 + 127, 549 + 129); // a stuff bit for every four bits of data
+    assert_in_range(longest, 550 + 127, 550 + 129); // a stuff bit for every four bits of data
 }
 
 static void lengths_that_fd_does_not_have_count_as_the_next_one(void **state)

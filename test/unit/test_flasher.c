@@ -421,6 +421,99 @@ static void a_lost_session_is_taken_up_again(void **state)
     assert_true(events & FLASHER_AGAIN);
 }
 
+// --- What has become of a block ---
+
+#define ASKING "block-max 152\nresult FD01\n" DOWNLOAD
+
+static void a_device_that_lost_a_part_of_a_block_is_asked_and_gets_it_again(void **state)
+{
+    (void)state;
+    expect_done(ASKING,
+                "34 : 74 20 0F FF\n36 01 : 76 01\n36 02 :\n22 FD 01 : 62 FD 01 FF 00 00 00 96\n"
+                "36 02 : 76 02\n");
+    assert_int_equal(f.sent, sizeof image + 150);
+    assert_true(now < 100 * USEC_MS); // no timer of UDS ran out
+}
+
+static void a_block_whose_answer_was_lost_is_not_sent_again(void **state)
+{
+    (void)state;
+    expect_done(ASKING,
+                "34 : 74 20 0F FF\n36 01 :\n22 FD 01 : 62 FD 01 FF 00 00 00 96\n36 02 : 76 02\n");
+    assert_int_equal(f.sent, sizeof image);
+}
+
+static void the_answer_may_come_while_it_is_asked(void **state)
+{
+    (void)state;
+    expect_done(ASKING, "34 : 74 20 0F FF\n36 01 :\n22 FD 01 : 7F 22 21 +5 76 01\n36 02 : 76 02\n");
+    assert_int_equal(f.sent, sizeof image);
+    expect_done(ASKING,
+                "34 : 74 20 0F FF\n36 01 :\n22 FD 01 : 7F 36 78 +2000 76 01\n36 02 : 76 02\n");
+    assert_int_equal(f.sent, sizeof image);
+    expect_done(ASKING, "34 : 74 20 0F FF\n36 01 : 76 01\n36 02 :\n22 FD 01 : 76 01 +1 76 02\n");
+    expect_failed(
+        ASKING,
+        "34 : 74 20 0F FF\n36 01 :\n22 FD 01 : 7F 36 31\n22 FD 01 : 62 FD 01 11 00 00 00 00\n",
+        FLASHER_REFUSED);
+    assert_int_equal(f.nrc, UDS_REQUEST_OUT_OF_RANGE);
+    assert_int_equal(f.result, 0x11);
+}
+
+static void a_device_that_cannot_tell_gets_the_block_again(void **state)
+{
+    (void)state;
+    expect_done(
+        ASKING,
+        "34 : 74 20 0F FF\n36 01 :\n22 FD 01 : 7F 22 31\n36 01 : 76 01\n36 02 : 76 02\n36 03 : 76 03\n");
+    expect_done(
+        ASKING,
+        "34 : 74 20 0F FF\n36 01 :\n22 FD 01 : 62 FD 01 FF\n36 01 : 76 01\n36 02 : 76 02\n36 03 : 76 03\n");
+    expect_done(ASKING,
+                "34 : 74 20 0F FF\n36 01 :\n"
+                "22 FD 01 :\n22 FD 01 :\n22 FD 01 :\n22 FD 01 :\n22 FD 01 :\n"
+                "22 FD 01 :\n22 FD 01 :\n22 FD 01 :\n22 FD 01 :\n22 FD 01 :\n"
+                "36 01 : 76 01\n36 02 : 76 02\n36 03 : 76 03\n");
+}
+
+static void a_device_that_has_restarted_is_found_out_before_a_block_is_repeated(void **state)
+{
+    (void)state;
+    expect_done(
+        "block-max 152\nresult FD01\n" ROUND DOWNLOAD,
+        "10 02 : 50 02\n34 : 74 20 0F FF\n36 01 : 76 01\n36 02 :\n22 FD 01 : 62 FD 01 FF 00 00 00 00\n"
+        "10 02 : 50 02\n34 : 74 20 0F FF\n36 01 : 76 01\n36 02 : 76 02\n");
+    assert_int_equal(f.rounds, 1);
+    assert_int_equal(f.sent, 2 * sizeof image);
+}
+
+static void questions_about_a_block_have_an_end(void **state)
+{
+    static const char *const again = "36 01 :\n22 FD 01 : 62 FD 01 FF 00 00 00 00\n";
+    char requests[400] = "34 : 74 20 0F FF\n";
+    (void)state;
+    for (unsigned i = 0; i < 4; i++)
+        strcat(requests, again);
+    expect_failed("block-retry 3\nresult FD01\n" DOWNLOAD, requests, FLASHER_TIMEOUT);
+}
+
+static void blocks_grow_again_on_a_good_link(void **state)
+{
+    static uint8_t large[40000];
+    char requests[4000] = "34 : 74 20 02 02\n36 01 :\n36 01 : 76 01\n";
+    (void)state;
+    cfg.image.bytes = large;
+    cfg.image.len = sizeof large;
+    uint32_t at = 512, cap = 258;
+    for (unsigned n = 2; at < sizeof large; n++) {
+        (void)sprintf(requests + strlen(requests), "36 %02X : 76 %02X\n", n & 0xFF, n & 0xFF);
+        at += cap - 2;
+        cap += cap / 16 + 1;
+        if (cap > 0x202) cap = 0x202;
+    }
+    expect_done(DOWNLOAD, requests);
+}
+
 static void it_goes_on_where_the_device_stands_if_that_is_the_same(void **state)
 {
     char requests[400];
@@ -591,13 +684,37 @@ static void what_it_ran_before_is_the_old_firmware(void **state)
                   FLASHER_OTHER_RUNS);
 }
 
+/// That of the image, or another one.
+static void add_digest(char *requests, unsigned differs)
+{
+    for (unsigned i = 0; i < FLASHER_DIGEST_LEN; i++)
+        (void)sprintf(requests + strlen(requests), " %02X", cfg.image.digest[i] ^ differs);
+}
+
+// An activation that nobody heard of, a power cut, and the whole update once more: it is in the slot then
+// that was the old one's. But the same image in the same slot is what ran before.
+static void the_image_runs_wherever_it_is(void **state)
+{
+    static const char steps[] = "step read FD02 running\n" RESET "step verify FD02 running\n";
+    (void)state;
+    for (unsigned differs = 0; differs < 2; differs++) {
+        char requests[500] = "22 FD 02 : 62 FD 02 01 02";
+        add_digest(requests, differs);
+        strcat(requests, "\n" SENT "11 01 : 51 01\n22 FD 02 : 62 FD 02 01 02");
+        add_digest(requests, 0);
+        if (differs)
+            expect_done(steps, requests);
+        else
+            expect_failed(steps, requests, FLASHER_OLD_RUNS);
+    }
+}
+
 // State 3: it runs, and has rejected itself.
 static void rejected_firmware_is_no_success(void **state)
 {
     (void)state;
     char requests[300] = SENT "11 01 : 51 01\n22 FD 02 : 62 FD 02 01 03";
-    for (unsigned i = 0; i < FLASHER_DIGEST_LEN; i++)
-        (void)sprintf(requests + strlen(requests), " %02X", cfg.image.digest[i]);
+    add_digest(requests, 0);
     expect_failed("confirm-limit 0\n" RESET "step verify FD02 running\n", requests,
                   FLASHER_OTHER_RUNS);
 }
@@ -697,6 +814,15 @@ int main(void)
         cmocka_unit_test_setup(a_device_that_knows_no_repetition_has_gone_on, begin),
         cmocka_unit_test_setup(the_counter_goes_through_zero, begin),
         cmocka_unit_test_setup(a_lost_session_is_taken_up_again, begin),
+        cmocka_unit_test_setup(a_device_that_lost_a_part_of_a_block_is_asked_and_gets_it_again,
+                               begin),
+        cmocka_unit_test_setup(a_block_whose_answer_was_lost_is_not_sent_again, begin),
+        cmocka_unit_test_setup(the_answer_may_come_while_it_is_asked, begin),
+        cmocka_unit_test_setup(a_device_that_cannot_tell_gets_the_block_again, begin),
+        cmocka_unit_test_setup(a_device_that_has_restarted_is_found_out_before_a_block_is_repeated,
+                               begin),
+        cmocka_unit_test_setup(questions_about_a_block_have_an_end, begin),
+        cmocka_unit_test_setup(blocks_grow_again_on_a_good_link, begin),
         cmocka_unit_test_setup(it_goes_on_where_the_device_stands_if_that_is_the_same, begin),
         cmocka_unit_test_setup(rounds_are_counted, begin),
         cmocka_unit_test_setup(so_are_the_bytes_they_cost, begin),
@@ -710,6 +836,7 @@ int main(void)
         cmocka_unit_test_setup(a_reset_whose_response_is_lost_is_not_repeated_in_vain, begin),
         cmocka_unit_test_setup(a_reset_that_was_not_heard_is_repeated, begin),
         cmocka_unit_test_setup(what_it_ran_before_is_the_old_firmware, begin),
+        cmocka_unit_test_setup(the_image_runs_wherever_it_is, begin),
         cmocka_unit_test_setup(rejected_firmware_is_no_success, begin),
         cmocka_unit_test_setup(nobody_comes_back, begin),
         cmocka_unit_test_setup(another_tester_ends_it, begin),

@@ -113,7 +113,10 @@ static void take_word(bench_t *b, const char *word)
     uint64_t n;
     size_t len;
     switch (choice(word, name, names)) {
-    case 0: r->protocol = (rig_protocol_t)choice(word, value, PROTOCOLS); break;
+    case 0:
+        r->protocol = (rig_protocol_t)choice(word, value, PROTOCOLS);
+        r->example = strcmp(value, "example") == 0;
+        break;
     case 1: r->image_len = (uint32_t)number(word, value, 1024, 4096, 16 << 20); break;
     case 2: r->content = (rig_content_t)choice(word, value, CONTENTS); break;
     case 3:

@@ -104,7 +104,6 @@ static void take_message(example_device_t *d)
     d->last = d->len < EXAMPLE_MESSAGE;
     d->to_write = (len + (d->last ? FLASH_UNIT - 1 : 0)) / FLASH_UNIT * FLASH_UNIT;
     d->rest = len % FLASH_UNIT;
-    d->received += d->len;
     d->complete = false;
     d->writing = true;
 }
@@ -203,4 +202,9 @@ machine_t example_host(example_host_t *h, const uint8_t *image, uint32_t len)
     h->cfg.rx_id = 0x7E8;
     isotp_init(&h->isotp, &h->cfg);
     return MACHINE(example_host, h);
+}
+
+uint32_t example_host_progress(const example_host_t *h)
+{
+    return h->at + (h->sending ? h->isotp.tx.at : 0);
 }

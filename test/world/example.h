@@ -33,7 +33,6 @@ typedef struct {
     bool complete, writing, last;
     usec_t next;         // when the loop goes on
     uint32_t at, erased; // in flash
-    uint32_t received;   // read: bytes in messages that the loop took
     bool ended;          // read: a short message was written
     unsigned lost;       // read: messages that were not received whole, or overwritten unread
 } example_device_t;
@@ -55,5 +54,8 @@ typedef struct {
 
 /// The sender as a machine, for a node with example_script. Borrows the image.
 machine_t example_host(example_host_t *h, const uint8_t *image, uint32_t len);
+
+/// Bytes handed to the driver so far.
+uint32_t example_host_progress(const example_host_t *h);
 
 #endif

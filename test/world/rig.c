@@ -3,15 +3,9 @@
 #include "rig.h"
 
 #include "can_bits.h"
-#include "crc32.h"
 #include "crypto_psa.h"
-#include "image_build.h"
-#include "vectors.h"
 
 #include <stdlib.h>
-
-MACHINE_VERBS(flasher);
-MACHINE_VERBS(sender);
 
 enum { HOST = 0, DEVICE = 1 };
 
@@ -25,47 +19,33 @@ typedef struct {
     crypto_psa_t psa;
     crypto_t crypto;
     profile_t profile;
-    uint8_t *old, *image;
-    uint32_t old_len, len;
-    flasher_cfg_t flasher_cfg;
-    flasher_t flasher;
-    sender_cfg_t sender_cfg;
-    sender_t sender;
+    rig_image_t old, image;
+    rig_host_t host;
     unsigned under_way; // device
     // At the end of the last frame.
     nsec_t free_at, flash, busy;
     bool off;
 } rig_t;
 
-enum { IMAGE_ROOM = 4096, VERSION_AT = 48 };
-
-static uint8_t *build(const rig_cfg_t *cfg, const char *version, uint64_t fill, uint32_t *len)
+static rig_image_t build(const rig_cfg_t *cfg, const char *version, uint64_t fill)
 {
-    const size_t cap = cfg->image_len + IMAGE_ROOM;
-    uint8_t *image = calloc(1, cap);
-    if (!image) abort();
-    if (cfg->image) {
-        memcpy(image, cfg->image, cfg->image_len);
-        *len = cfg->image_len;
-        return image;
-    }
     image_spec_t spec = image_spec();
-    spec.segment[0].len = cfg->image_len - 512;
     spec.fill = cfg->content == RIG_ZEROS ? 0 : fill;
     spec.dense = cfg->content == RIG_RANDOM;
     spec.version = version;
-    *len = (uint32_t)image_build_large(&spec, image, cap);
-    return image;
+    return rig_image(&spec, cfg->image_len);
 }
 
-static void build_both(rig_t *r)
+static rig_image_t copy(const uint8_t *bytes, uint32_t len, const char *version)
 {
-    const rig_cfg_t *cfg = r->cfg;
-    r->image = build(cfg, "2.0", 2 + 4 * cfg->fill, &r->len);
-    r->old = build(cfg, "1.0", 1, &r->old_len);
-    if (!cfg->image) return;
-    memcpy(&r->old[VERSION_AT], "old", 4);
-    r->old_len = (uint32_t)image_seal_large(r->old, cfg->image_len + IMAGE_ROOM);
+    enum { VERSION_AT = 48, SPARE = 64 };
+    rig_image_t image = { .bytes = malloc(len + SPARE), .len = len };
+    if (!image.bytes) abort();
+    memcpy(image.bytes, bytes, len);
+    if (!version) return image;
+    memcpy(&image.bytes[VERSION_AT], version, strlen(version) + 1);
+    image.len = (uint32_t)image_seal_large(image.bytes, len + SPARE);
+    return image;
 }
 
 // --- The limit ---
@@ -81,12 +61,12 @@ static nsec_t limit(const rig_t *r)
     const bool fd = r->cfg->data_bitrate != 0;
     const uint32_t room = fd ? 63 : 7;
     nsec_t time = 0;
-    for (uint32_t at = 0, n = 0; at < r->len; at += room, n++) {
+    for (uint32_t at = 0, n = 0; at < r->image.len; at += room, n++) {
         can_frame_t f = { .id = 0x7E0, .fd = fd, .brs = fd };
-        const uint32_t len = (uint32_t)smaller(room, r->len - at);
+        const uint32_t len = (uint32_t)smaller(room, r->image.len - at);
         f.len = (uint8_t)(len + 1);
         f.data[0] = (uint8_t)(0x20 | (n & 15));
-        memcpy(&f.data[1], &r->image[at], len);
+        memcpy(&f.data[1], &r->image.bytes[at], len);
         time += time_on_wire(&r->world.bus, &f);
     }
     return time;
@@ -96,34 +76,41 @@ static nsec_t limit(const rig_t *r)
 
 static bool is_ours(const can_frame_t *f) { return f->id >= 0x7DF && f->id <= 0x7EF; }
 
-static void account(rig_t *r)
+static void account_until_now(rig_t *r, bool idle)
 {
-    sim_world_t *w = &r->world;
-    const sim_bus_event_t *ev = &w->event;
+    const sim_world_t *w = &r->world;
     rig_budget_t *b = &r->result->budget;
     nsec_t flash;
     const nsec_t busy = sim_world_busy(w, DEVICE + r->under_way, &flash);
-    const bool is_off =
-        r->cfg->protocol != RIG_EXAMPLE && r->device[r->under_way].state != SIM_DEVICE_ON;
-    if (ev->kind == SIM_BUS_BEGAN && w->now > r->free_at) {
+    const bool off = !r->cfg->example && r->device[r->under_way].state != SIM_DEVICE_ON;
+    if (idle && w->now > r->free_at) {
         const nsec_t gap = w->now - r->free_at;
         const nsec_t blocked = sooner(flash - r->flash, gap);
         const nsec_t computed = sooner(busy - r->busy - (flash - r->flash), gap - blocked);
-        if (is_off || r->off) {
+        if (off || r->off) {
             b->restart += gap;
         } else {
             b->flash += blocked;
             b->device += computed;
             b->idle += gap - blocked - computed;
         }
+        r->free_at = w->now;
     }
     r->flash = flash;
     r->busy = busy;
-    r->off = is_off;
+    r->off = off;
+}
+
+static void account(rig_t *r)
+{
+    const sim_world_t *w = &r->world;
+    const sim_bus_event_t *ev = &w->event;
+    rig_budget_t *b = &r->result->budget;
+    account_until_now(r, ev->kind == SIM_BUS_BEGAN);
     if (ev->kind == SIM_BUS_BEGAN || ev->kind == SIM_BUS_RECOVERED) return;
     const nsec_t time = w->bus.free - ev->began;
     r->free_at = w->bus.free;
-    if (ev->kind != SIM_BUS_FRAME && is_off) // nobody acknowledges
+    if (ev->kind != SIM_BUS_FRAME && r->off) // nobody acknowledges
         b->restart += time;
     else if (ev->kind != SIM_BUS_FRAME)
         b->errors += time;
@@ -141,16 +128,16 @@ static void account(rig_t *r)
 
 // --- Devices ---
 
+static uint32_t slot_size(const rig_cfg_t *cfg)
+{
+    return (cfg->image_len + 0x2FFFF) / 0x10000 * 0x10000;
+}
+
 static void pace(const rig_cfg_t *cfg, sim_flash_t *f)
 {
     if (cfg->flash) sim_flash_pace(f, cfg->flash, cfg->speed);
     for (uint32_t s = 0; s < f->flash.size / f->flash.sector_size; s++)
         f->sector[s].wear = cfg->wear;
-}
-
-static uint32_t slot_size(const rig_cfg_t *cfg)
-{
-    return (cfg->image_len + 0x2FFFF) / 0x10000 * 0x10000;
 }
 
 static void open_devices(rig_t *r)
@@ -170,11 +157,12 @@ static void open_devices(rig_t *r)
         d.tx_dl = cfg->data_bitrate ? 64 : 8;
         d.fd = d.brs = cfg->data_bitrate != 0;
         d.flash_pause = cfg->flash ? (uint32_t)cfg->flash->erase_max : 0;
-        sim_device_open(&r->device[i], &d, r->old, r->old_len);
-        r->device[i].receiver_cfg.ota.chip_id = load_le16(&r->image[12]);
+        sim_device_open(&r->device[i], &d, r->old.bytes, r->old.len);
+        r->device[i].receiver_cfg.ota.chip_id = load_le16(&r->image.bytes[12]);
         sim_flash_t *f = &r->device[i].flash;
         pace(cfg, f);
-        memcpy(&f->mem[r->device[i].layout.slot[1].at], r->old, r->old_len); // an older update
+        memcpy(&f->mem[r->device[i].layout.slot[1].at], r->old.bytes,
+               r->old.len); // an older update
         sim_flash_touch(f, 0, f->flash.size);
         sim_device_join(&r->device[i], &r->world, DEVICE + i);
         r->world.node[DEVICE + i].faults.lost = cfg->loss;
@@ -183,90 +171,51 @@ static void open_devices(rig_t *r)
     }
 }
 
-// --- Hosts ---
-
-static machine_t begin_uds(rig_t *r)
-{
-    static const isotp_cfg_t standard = ISOTP_CFG_DEFAULT;
-    flasher_cfg_t *c = &r->flasher_cfg;
-    *c = (flasher_cfg_t){ .isotp = standard, .profile = &r->profile, .crypto = &r->crypto };
-    c->isotp.tx_dl = r->cfg->data_bitrate ? 64 : 8;
-    c->isotp.fd = c->isotp.brs = r->cfg->data_bitrate != 0;
-    c->isotp.tx_id = 0x7E0 + r->under_way;
-    c->isotp.rx_id = 0x7E8 + r->under_way;
-    c->functional = c->isotp;
-    c->functional.tx_id = 0x7DF;
-    c->functional.functional = true;
-    c->image = (flasher_image_t){ .bytes = r->image,
-                                  .len = r->len,
-                                  .crc32 = crc32_of(0xFFFFFFFF, r->image, r->len),
-                                  .version = (const char *)&r->image[VERSION_AT] };
-    memcpy(c->image.digest, &r->image[r->len - FLASHER_DIGEST_LEN], FLASHER_DIGEST_LEN);
-    flasher_init(&r->flasher, c, r->world.now / NSEC_US);
-    return MACHINE(flasher, &r->flasher);
-}
-
-static machine_t begin_stream(rig_t *r, const uint8_t *bytes, uint32_t total)
-{
-    static const isotp_cfg_t standard = ISOTP_CFG_DEFAULT;
-    sender_cfg_t *c = &r->sender_cfg;
-    *c = (sender_cfg_t){ .isotp = standard,
-                         .attempts = SENDER_ATTEMPTS,
-                         .status_timeout = SENDER_STATUS_TIMEOUT };
-    c->isotp.tx_dl = r->cfg->data_bitrate ? 64 : 8;
-    c->isotp.fd = c->isotp.brs = r->cfg->data_bitrate != 0;
-    c->isotp.tx_id = 0x7E0 + r->under_way;
-    c->isotp.rx_id = 0x7E8 + r->under_way;
-    sender_init(&r->sender, c, bytes, total, r->world.now / NSEC_US);
-    return MACHINE(sender, &r->sender);
-}
+// --- Updates ---
 
 static bool update_one(rig_t *r, rig_progress_t *progress, void *ctx)
 {
     sim_world_t *w = &r->world;
-    const bool uds = r->cfg->protocol == RIG_UDS;
-    uint32_t total = 0;
-    uint8_t *wrapped = NULL;
-    if (!uds)
-        wrapped = sender_wrap(r->cfg->protocol == RIG_PLAIN ? SENDER_PLAIN : SENDER_HEADER,
-                              r->image, r->len, &total);
-    const machine_t machine = uds ? begin_uds(r) : begin_stream(r, wrapped, total);
+    const rig_host_cfg_t cfg = { .protocol = r->cfg->protocol,
+                                 .profile = &r->profile,
+                                 .crypto = &r->crypto,
+                                 .tx_id = 0x7E0 + r->under_way,
+                                 .rx_id = 0x7E8 + r->under_way,
+                                 .fd = r->cfg->data_bitrate != 0 };
+    const machine_t machine = rig_host_begin(&r->host, &cfg, &r->image, w->now / NSEC_US);
     sim_world_serve(w, HOST, &machine);
-    const unsigned done = uds ? FLASHER_DONE : SENDER_DONE;
-    const unsigned failed = uds ? FLASHER_FAILED : SENDER_FAILED;
     unsigned events = 0;
-    while (!(events & (done | failed)) && sim_world_run(w, w->now + 100000 * NSEC_MS)) {
+    while (!(events & (RIG_DONE | RIG_FAILED)) && sim_world_run(w, w->now + 100000 * NSEC_MS)) {
         if (w->event.kind != SIM_BUS_NONE) account(r);
         events |= w->node[HOST].events;
-        if (progress)
-            progress(ctx, w->now,
-                     uds ? flasher_progress(&r->flasher) : sender_progress(&r->sender));
+        if (progress) progress(ctx, w->now, rig_host_progress(&r->host));
     }
+    account_until_now(r, true);
     sim_world_serve(w, HOST, NULL);
-    r->result->sent += uds ? r->flasher.sent : total;
-    if (!(events & done) && !r->result->why)
-        r->result->why = uds ? r->flasher.why : (unsigned)r->sender.why;
-    free(wrapped);
-    return events & done;
+    r->result->sent += rig_host_sent(&r->host);
+    if (!(events & RIG_DONE) && !r->result->why) r->result->why = rig_host_why(&r->host);
+    rig_host_end(&r->host);
+    return events & RIG_DONE;
 }
 
 /// Until the device has a last message, or nothing goes on any more.
 static bool update_example(rig_t *r, rig_progress_t *progress, void *ctx)
 {
     sim_world_t *w = &r->world;
-    example_device_t *d = &r->example;
-    const machine_t machine = example_host(&r->example_host, r->image, r->len);
+    const example_device_t *d = &r->example;
+    const machine_t machine = example_host(&r->example_host, r->image.bytes, r->image.len);
     sim_world_serve(w, HOST, &machine);
     nsec_t quiet = w->now;
     while (!d->ended && w->now < quiet + 10000 * NSEC_MS) {
         (void)sim_world_run(w, w->now + 1000 * NSEC_MS);
         if (w->event.kind != SIM_BUS_NONE) account(r);
         if (w->event.kind == SIM_BUS_FRAME && is_ours(&w->event.frame)) quiet = w->now;
-        if (progress) progress(ctx, w->now, d->received);
+        if (progress) progress(ctx, w->now, example_host_progress(&r->example_host));
     }
     r->result->sent = r->example_host.at;
     r->result->messages_lost = d->lost;
-    return d->ended && memcmp(&d->flash.mem[EXAMPLE_SLOT_AT], r->image, r->len) == 0;
+    account_until_now(r, true);
+    return d->ended && memcmp(&d->flash.mem[EXAMPLE_SLOT_AT], r->image.bytes, r->image.len) == 0;
 }
 
 void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progress, void *ctx)
@@ -276,7 +225,7 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
     if (!r) abort();
     if (!cfg.bitrate) cfg.bitrate = 500000;
     if (!cfg.image_len) cfg.image_len = 65536;
-    if (cfg.protocol == RIG_EXAMPLE) {
+    if (cfg.example) {
         cfg.host = &example_script;
         cfg.devices = 1;
         cfg.data_bitrate = 0;
@@ -292,12 +241,17 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
     if (!profile_parse(&r->profile, "profile", text, strlen(text), error, sizeof error) ||
         !crypto_psa_init(&r->psa, &r->crypto))
         abort();
-    build_both(r);
+    if (cfg.image) {
+        r->old = copy(cfg.image, cfg.image_len, "old");
+        r->image = copy(cfg.image, cfg.image_len, NULL);
+    } else {
+        r->old = build(&cfg, "1.0", 1);
+        r->image = build(&cfg, "2.0", 2 + 4 * cfg.fill);
+    }
     sim_world_t *w = &r->world;
     sim_world_init(w, cfg.bitrate, cfg.data_bitrate ? cfg.data_bitrate : cfg.bitrate, cfg.seed);
     sim_world_join(w, HOST, cfg.host, NULL);
-    const bool example = cfg.protocol == RIG_EXAMPLE;
-    if (example) {
+    if (cfg.example) {
         example_device_join(&r->example, w, DEVICE, slot_size(&cfg));
         pace(&cfg, &r->example.flash);
         w->node[DEVICE].faults.lost = cfg.loss;
@@ -306,16 +260,16 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
     w->node[HOST].faults.lost = cfg.loss;
     sim_world_traffic(w, cfg.traffic);
     w->watch = true;
-    result->len = r->len;
+    result->len = r->image.len;
     result->limit = limit(r) * cfg.devices;
     const nsec_t start = r->free_at = w->now;
     bool done = true;
     for (; r->under_way < cfg.devices && done; r->under_way++)
-        done = example ? update_example(r, progress, ctx) : update_one(r, progress, ctx);
+        done = cfg.example ? update_example(r, progress, ctx) : update_one(r, progress, ctx);
     result->time = w->now - start;
     for (unsigned i = 0; i < cfg.devices; i++) {
         const sim_device_t *d = &r->device[i];
-        if (cfg.protocol == RIG_UDS) done = done && d->boot.slot == 1;
+        if (cfg.protocol == RIG_UDS && !cfg.example) done = done && d->boot.slot == 1;
         result->overrun += w->node[DEVICE + i].overrun;
         result->lost += w->node[DEVICE + i].lost;
         nsec_t flash;
@@ -324,11 +278,11 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
     }
     result->done = done;
     result->frames = w->bus.frames;
-    for (unsigned i = 0; i < cfg.devices && !example; i++)
+    for (unsigned i = 0; i < cfg.devices && !cfg.example; i++)
         sim_device_close(&r->device[i]);
-    if (example) example_device_close(&r->example);
+    if (cfg.example) example_device_close(&r->example);
     sim_world_free(w);
-    free(r->old);
-    free(r->image);
+    free(r->old.bytes);
+    free(r->image.bytes);
     free(r);
 }

@@ -5,14 +5,10 @@
 
 #include "bus_log.h"
 #include "example.h"
-#include "flasher.h"
-#include "sender.h"
+#include "rig_host.h"
 #include "sim_device.h"
 
 enum { RIG_DEVICES = 8 };
-
-/// EXAMPLE: the device and the sender of example.h; one device, classic CAN.
-typedef enum { RIG_UDS, RIG_HEADER, RIG_PLAIN, RIG_EXAMPLE } rig_protocol_t;
 
 typedef enum {
     RIG_RANDOM, // bytes, as compressed data has them
@@ -23,12 +19,12 @@ typedef enum {
 /// 0 and NULL: the usual. The device is node 1 and so on, the host node 0.
 typedef struct {
     rig_protocol_t protocol;
+    bool example;                   // device and sender of example.h: one device, classic CAN
     uint32_t bitrate, data_bitrate; // data_bitrate: CAN FD
     uint32_t image_len;             // about
     rig_content_t content;
-    uint64_t fill; // seed of the content
-    const uint8_t
-        *image; // image_len bytes, in place of content of our own; sealed anew for the old one
+    uint64_t fill;        // seed of the content
+    const uint8_t *image; // image_len bytes instead; with another version they are the old image
     const sim_flash_type_t *flash;
     sim_flash_speed_t speed;
     unsigned wear; // of the slot's sectors, in erases
@@ -62,7 +58,7 @@ typedef struct {
     rig_budget_t budget;
     nsec_t flash_time; // of the devices, in all
     unsigned overrun, lost;
-    unsigned messages_lost; // EXAMPLE
+    unsigned messages_lost; // example
     uint64_t frames;
     uint32_t len;  // of the image
     uint32_t sent; // bytes of it sent, to all devices
