@@ -64,8 +64,8 @@ with real hardware.
 
 TAIL = """
 *data* is frames with bytes of the image; *flow* flow control; *other* the other frames of the update; *traffic* the frames of
-others; *errors* error frames. The rest is time in which the bus is idle: *flash*, because the device waits for flash;
-*device*, because it computes; *restart*, from its reset until it listens again, with the frames that nobody acknowledges
+others; *errors* error frames. The rest is time in which the bus is idle, and no gap of the host's: *flash*, because the device
+waits for flash; *device*, because it computes; *restart*, from its reset until it listens again, with the frames that nobody acknowledges
 meanwhile; *idle*, for other reasons: latencies, timers, gaps.
 """
 
@@ -114,8 +114,8 @@ def head():
 
 
 EXPLAIN = {
-    "bit rate": "The base case is 1 MiB at 500 kbit/s with typical flash.",
-    "what varies": "One thing at a time. A device asks for a block size or a gap where it cannot keep up; ours needs neither.",
+    "bit rate": "1 MiB at 500 kbit/s with typical flash is the base case of the tables below.",
+    "what varies": "The base case: 1 MiB, 500 kbit/s, typical flash, `uds`. One thing at a time. A device asks for a block size or a gap\nwhere it cannot keep up; ours needs neither. *Not in RAM*: the interrupt waits while the flash works. With a block size, the flow control waits while the flash works.",
     "": "They add up to the time.",
 }
 
@@ -203,7 +203,8 @@ set xlabel "time in s"
 set ylabel "bytes of the image in kB/s, over {width} s each"
 set xrange [0:{end}]
 set yrange [0:34]
-set key at graph 0.98,0.72 right top Left reverse samplen 3 spacing 1.2 title "protocol (whole update)" left
+set key at 7,26 left top Left reverse samplen 3 spacing 1.2 title "protocol (time of the whole update)" left
+set label 2 "until {progress['example'][-1][0]:.0f} s" at {end},7 right
 set arrow 1 from 0,{limit / 1000:.3f} to {end},{limit / 1000:.3f} nohead dashtype 2 linewidth 1 linecolor rgb "#555555"
 set label 1 "limit: {limit / 1000:.1f} kB/s, frames back to back" at {end},{limit / 1000:.3f} right offset 0,0.7
 plot {", ".join(curves)}
@@ -229,7 +230,7 @@ set logscale y 10
 set xrange [14:9500]
 set yrange [0.03:1500]
 set format y "%g"
-set key left top Left reverse samplen 3 spacing 1.2
-plot {", ".join(plots)}, NaN with lines linecolor rgb "#555555" dashtype 2 title "limit of each: frames back to back", \\
+set key outside right top Left reverse samplen 3 spacing 1.3
+plot {", ".join(plots)}, NaN with lines linecolor rgb "#555555" dashtype 2 title "limit of each:", NaN with lines linecolor rgb "white" title "frames back to back", \\
      $flash with lines linecolor rgb "#555555" dashtype 3 linewidth 2.5 title "flash alone"
 """)

@@ -76,7 +76,8 @@ static nsec_t limit(const rig_t *r)
 
 static bool is_ours(const can_frame_t *f) { return f->id >= 0x7DF && f->id <= 0x7EF; }
 
-static void account_until_now(rig_t *r, bool idle)
+/// The bus was idle until now, or not. `for_host`: it waited for the host, whatever the device did.
+static void account_until_now(rig_t *r, bool idle, bool for_host)
 {
     const sim_world_t *w = &r->world;
     rig_budget_t *b = &r->result->budget;
@@ -89,6 +90,8 @@ static void account_until_now(rig_t *r, bool idle)
         const nsec_t computed = sooner(busy - r->busy - (flash - r->flash), gap - blocked);
         if (off || r->off) {
             b->restart += gap;
+        } else if (for_host) {
+            b->idle += gap;
         } else {
             b->flash += blocked;
             b->device += computed;
@@ -106,7 +109,8 @@ static void account(rig_t *r)
     const sim_world_t *w = &r->world;
     const sim_bus_event_t *ev = &w->event;
     rig_budget_t *b = &r->result->budget;
-    account_until_now(r, ev->kind == SIM_BUS_BEGAN);
+    const bool consecutive = ev->from == HOST && ev->frame.data[0] >> 4 == 2;
+    account_until_now(r, ev->kind == SIM_BUS_BEGAN, consecutive);
     if (ev->kind == SIM_BUS_BEGAN || ev->kind == SIM_BUS_RECOVERED) return;
     const nsec_t time = w->bus.free - ev->began;
     r->free_at = w->bus.free;
@@ -190,7 +194,7 @@ static bool update_one(rig_t *r, rig_progress_t *progress, void *ctx)
         events |= w->node[HOST].events;
         if (progress) progress(ctx, w->now, rig_host_progress(&r->host));
     }
-    account_until_now(r, true);
+    account_until_now(r, true, true);
     sim_world_serve(w, HOST, NULL);
     r->result->sent += rig_host_sent(&r->host);
     if (!(events & RIG_DONE) && !r->result->why) r->result->why = rig_host_why(&r->host);
@@ -214,8 +218,18 @@ static bool update_example(rig_t *r, rig_progress_t *progress, void *ctx)
     }
     r->result->sent = r->example_host.at;
     r->result->messages_lost = d->lost;
-    account_until_now(r, true);
+    account_until_now(r, true, false);
     return d->ended && memcmp(&d->flash.mem[EXAMPLE_SLOT_AT], r->image.bytes, r->image.len) == 0;
+}
+
+static nsec_t flash_time(const rig_t *r)
+{
+    nsec_t sum = 0, flash;
+    for (unsigned i = 0; i < r->cfg->devices; i++) {
+        (void)sim_world_busy(&r->world, DEVICE + i, &flash);
+        sum += flash;
+    }
+    return sum;
 }
 
 void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progress, void *ctx)
@@ -262,6 +276,7 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
     w->watch = true;
     result->len = r->image.len;
     result->limit = limit(r) * cfg.devices;
+    result->flash_time = flash_time(r);
     const nsec_t start = r->free_at = w->now;
     bool done = true;
     for (; r->under_way < cfg.devices && done; r->under_way++)
@@ -272,10 +287,8 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
         if (cfg.protocol == RIG_UDS && !cfg.example) done = done && d->boot.slot == 1;
         result->overrun += w->node[DEVICE + i].overrun;
         result->lost += w->node[DEVICE + i].lost;
-        nsec_t flash;
-        (void)sim_world_busy(w, DEVICE + i, &flash);
-        result->flash_time += flash;
     }
+    result->flash_time = flash_time(r) - result->flash_time;
     result->done = done;
     result->frames = w->bus.frames;
     for (unsigned i = 0; i < cfg.devices && !cfg.example; i++)

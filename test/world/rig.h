@@ -45,8 +45,8 @@ typedef struct {
     nsec_t other;   // other frames of ours
     nsec_t traffic; // frames of others
     nsec_t errors;  // error frames
-    nsec_t flash;   // bus idle, device blocked by flash
-    nsec_t device;  // bus idle, device computes (hash, mostly)
+    nsec_t flash;   // bus idle but not for the host's gaps, device blocked by flash
+    nsec_t device;  // the same, it computes (hash, mostly)
     nsec_t restart; // bus idle, or frames that nobody hears: device restarts
     nsec_t idle;    // bus idle otherwise: latencies, timers
 } rig_budget_t;
@@ -56,7 +56,7 @@ typedef struct {
     unsigned why;       // flasher_why_t or sender_why_t of the first that failed
     nsec_t time, limit; // limit: the image in consecutive frames back to back
     rig_budget_t budget;
-    nsec_t flash_time; // of the devices, in all
+    nsec_t flash_time; // of the devices, in all, since the hosts began
     unsigned overrun, lost;
     unsigned messages_lost; // example
     uint64_t frames;
