@@ -147,16 +147,11 @@ static flasher_events_t on_download(flasher_t *f, usec_t now)
 
 // A link that needs repetitions gets shorter messages, and longer ones again while it needs none. So one in
 // a dozen fails, whatever the share of frames that get lost.
-static void shrink(flasher_t *f)
-{
-    f->block_cap = (uint32_t)later(f->piece / 2 + FLASHER_BLOCK_HEAD, FLASHER_BLOCK_MIN);
-}
-
 static flasher_events_t on_block(flasher_t *f, usec_t now)
 {
-    if (f->doubtful)
-        shrink(f);
-    else if (f->tries == 1 && f->block_cap < f->block)
+    if (f->tries > 1)
+        f->block_cap = (uint32_t)later(f->piece / 2 + FLASHER_BLOCK_HEAD, FLASHER_BLOCK_MIN);
+    else if (f->block_cap < f->block)
         f->block_cap += f->block_cap / 16 + 1;
     f->at += f->piece;
     f->sent += f->piece;
@@ -166,10 +161,10 @@ static flasher_events_t on_block(flasher_t *f, usec_t now)
     return (f->at == f->cfg->image.len) ? flasher_next_step(f, now) : flasher_transmit(f, now);
 }
 
-/// A block was sent for nothing, or a part of it.
+/// A block was sent for nothing, or a part of it. (`seen`: something else has left since.)
 static void count_lost(flasher_t *f)
 {
-    f->sent += f->left ? f->piece : (uint32_t)smaller(f->piece, f->physical.tx.at);
+    f->sent += f->left ? f->piece : (uint32_t)smaller(f->piece, later(f->seen, f->physical.tx.at));
 }
 
 static bool waited(const flasher_t *f, uint32_t seconds, usec_t now)
@@ -251,6 +246,7 @@ static flasher_events_t on_version(flasher_t *f, usec_t now)
 static flasher_events_t ask_position(flasher_t *f, usec_t now)
 {
     uds_client_stop(&f->client);
+    f->seen = f->physical.tx.at;
     f->block_tries = f->tries;
     f->tries = 0;
     f->ask = FLASHER_ASK_POSITION;
@@ -419,7 +415,6 @@ static flasher_events_t on_silence(flasher_t *f, usec_t now)
     const bool no_bus = f->transport == ISOTP_TIMEOUT_A;
     const flasher_why_t why = no_bus ? FLASHER_NO_BUS : FLASHER_TIMEOUT;
     if (block) count_lost(f);
-    if (block && !f->left && !f->doubtful) shrink(f);
     if (!f->answered) {
         if (!waited(f, p->connect_s, now)) return flasher_transmit(f, now);
         return flasher_end(f, no_bus ? FLASHER_NO_BUS : FLASHER_NO_ANSWER, now);
@@ -498,8 +493,10 @@ static flasher_events_t on_physical(flasher_t *f, isotp_events_t ev, usec_t now)
     if (ev & ISOTP_RX_END) cev |= uds_client_input(&f->client, f->response, rx->len, now);
     if (isotp_wanted(&f->physical) > 0) isotp_proceed(&f->physical, 0, 0, now);
     if ((ev & ISOTP_SENT) && f->state == FLASHER_ASKING && !flasher_is_functional(f)) {
-        f->left = true;
-        if (flasher_is_block(f)) flasher_watch_block(f, f->physical.tx.at, now);
+        if (flasher_is_block(f)) {
+            f->left = true;
+            flasher_watch_block(f, f->physical.tx.at, now);
+        }
         cev |= uds_client_sent(&f->client, now);
     }
     events |= on_client(f, cev, now);

@@ -34,6 +34,7 @@ static isotp_t server, all;
 static const char *script;
 static usec_t now;
 static unsigned presents;
+static unsigned unheard; // so many blocks the server does not hear
 static flasher_events_t events;
 static uint8_t last[MESSAGE_MAX]; // the request that came last
 static uint32_t last_len;
@@ -124,6 +125,11 @@ static void to_server(isotp_t *tp, const can_frame_t *frame)
     if (ev & ISOTP_RX_BEGIN) assert_true(tp->rx.len <= sizeof last);
     uint8_t *to = (tp == &all) ? functional : last;
     if (ev & ISOTP_RX_DATA) memcpy(to + tp->rx.at, tp->rx.data, tp->rx.data_len);
+    if (isotp_wanted(tp) > 0 && last[0] == UDS_TRANSFER_DATA && unheard > 0) {
+        unheard--;
+        isotp_init(tp, &server_cfg);
+        return;
+    }
     if (isotp_wanted(tp) > 0) isotp_proceed(tp, 0, 0, now);
     if (!(ev & ISOTP_RX_END)) return;
     if (tp == &server) last_len = tp->rx.len;
@@ -172,7 +178,7 @@ static void start(const char *text, const char *requests)
     script = requests;
     events = FLASHER_NONE;
     now = 1000;
-    presents = queued = 0;
+    presents = queued = unheard = 0;
     flasher_init(&f, &cfg, now);
 }
 
@@ -485,6 +491,26 @@ static void a_device_that_has_restarted_is_found_out_before_a_block_is_repeated(
         "10 02 : 50 02\n34 : 74 20 0F FF\n36 01 : 76 01\n36 02 : 76 02\n");
     assert_int_equal(f.rounds, 1);
     assert_int_equal(f.sent, 2 * sizeof image);
+}
+
+static void a_block_that_never_left_was_not_accepted(void **state)
+{
+    static const char *const beginning = "34 : 74 20 0F FF\n22 FD 01 : 62 FD 01 FF 00 00 00 00\n";
+    char requests[200];
+    (void)state;
+    (void)sprintf(requests, "%s36 01 : 7F 36 73\n22 FD 01 : 62 FD 01 FF 00 00 00 00\n", beginning);
+    start(ASKING, requests);
+    unheard = 1;
+    run_until(FLASHER_DONE | FLASHER_FAILED);
+    assert_int_equal(f.why, FLASHER_REFUSED);
+    all_was_asked();
+    (void)sprintf(requests, "%s36 01 : 76 01\n36 02 : 76 02\n36 03 : 76 03\n", beginning);
+    start(ASKING, requests);
+    unheard = 1;
+    run_until(FLASHER_DONE | FLASHER_FAILED);
+    assert_int_equal(f.why, FLASHER_OK);
+    assert_int_equal(f.sent, sizeof image + 6); // a first frame
+    all_was_asked();
 }
 
 static void questions_about_a_block_have_an_end(void **state)
@@ -887,6 +913,7 @@ int main(void)
         cmocka_unit_test_setup(a_device_that_cannot_tell_gets_the_block_again, begin),
         cmocka_unit_test_setup(a_device_that_has_restarted_is_found_out_before_a_block_is_repeated,
                                begin),
+        cmocka_unit_test_setup(a_block_that_never_left_was_not_accepted, begin),
         cmocka_unit_test_setup(questions_about_a_block_have_an_end, begin),
         cmocka_unit_test_setup(blocks_grow_again_on_a_good_link, begin),
         cmocka_unit_test_setup(it_goes_on_where_the_device_stands_if_that_is_the_same, begin),
