@@ -259,7 +259,9 @@ static void loop(sim_world_t *w, sim_node_t *n)
     n->busy_until = end;
     n->busy_time += end - w->now;
     if (n->flash && sim_flash_changes(n->flash) != changes) block(n, w->now, end);
-    n->loop_at = end;
+    // An interrupt that flash kept waiting comes before what the loop does next.
+    const bool pending = n->flash_until == end && n->interrupt_at != NSEC_NEVER;
+    n->loop_at = (pending && !n->port->cache_safe) ? later(end, n->interrupt_at) : end;
 }
 
 static nsec_t loop_due(const sim_world_t *w, const sim_node_t *n)

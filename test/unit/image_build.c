@@ -31,7 +31,7 @@ static void put_fill(const image_spec_t *spec, uint64_t seed, uint8_t *out, size
         out[i] = (i / 256 % 4 == 3 && !spec->dense) ? 0xFF : (uint8_t)vector_random(&seed, 256);
 }
 
-static size_t seal(uint8_t *image, size_t cap)
+size_t image_seal_large(uint8_t *image, size_t cap)
 {
     size_t at = 24;
     uint8_t checksum = 0xEF;
@@ -54,7 +54,7 @@ static size_t seal(uint8_t *image, size_t cap)
     return hashed ? at + 32 : 0;
 }
 
-size_t image_seal(uint8_t *image) { return seal(image, IMAGE_BUILD_CAP); }
+size_t image_seal(uint8_t *image) { return image_seal_large(image, IMAGE_BUILD_CAP); }
 
 size_t image_build_large(const image_spec_t *spec, uint8_t *out, size_t cap)
 {
@@ -76,7 +76,7 @@ size_t image_build_large(const image_spec_t *spec, uint8_t *out, size_t cap)
             memset(out + spec->hole_at, 0xFF, spec->hole_len);
         at += s->len;
     }
-    return seal(out, cap);
+    return image_seal_large(out, cap);
 }
 
 size_t image_build(const image_spec_t *spec, uint8_t *out)

@@ -38,5 +38,6 @@ size_t image_build_large(const image_spec_t *spec, uint8_t *out, size_t cap);
 /// Puts padding, checksum and digest behind the segments that the image's own header names. Returns
 /// the length, or 0, and changes nothing, if they lead out of the buffer.
 size_t image_seal(uint8_t *image);
+size_t image_seal_large(uint8_t *image, size_t cap);
 
 #endif

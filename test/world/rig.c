@@ -14,6 +14,8 @@ typedef struct {
     rig_result_t *result;
     sim_world_t world;
     sim_device_t device[RIG_DEVICES];
+    example_device_t example;
+    example_host_t example_host;
     crypto_psa_t psa;
     crypto_t crypto;
     profile_t profile;
@@ -25,13 +27,25 @@ typedef struct {
     bool off;
 } rig_t;
 
-static rig_image_t build(uint32_t len, const char *version, uint64_t fill)
+static rig_image_t build(const rig_cfg_t *cfg, const char *version, uint64_t fill)
 {
     image_spec_t spec = image_spec();
-    spec.fill = fill;
-    spec.dense = true;
+    spec.fill = cfg->content == RIG_ZEROS ? 0 : fill;
+    spec.dense = cfg->content == RIG_RANDOM;
     spec.version = version;
-    return rig_image(&spec, len);
+    return rig_image(&spec, cfg->image_len);
+}
+
+static rig_image_t copy(const uint8_t *bytes, uint32_t len, const char *version)
+{
+    enum { VERSION_AT = 48, SPARE = 64 };
+    rig_image_t image = { .bytes = malloc(len + SPARE), .len = len };
+    if (!image.bytes) abort();
+    memcpy(image.bytes, bytes, len);
+    if (!version) return image;
+    memcpy(&image.bytes[VERSION_AT], version, strlen(version) + 1);
+    image.len = (uint32_t)image_seal_large(image.bytes, len + SPARE);
+    return image;
 }
 
 // --- The limit ---
@@ -62,33 +76,47 @@ static nsec_t limit(const rig_t *r)
 
 static bool is_ours(const can_frame_t *f) { return f->id >= 0x7DF && f->id <= 0x7EF; }
 
-static void account(rig_t *r)
+/// The bus was idle until now, or not. `for_host`: it waited for the host, whatever the device did.
+static void account_until_now(rig_t *r, bool idle, bool for_host)
 {
-    sim_world_t *w = &r->world;
-    const sim_bus_event_t *ev = &w->event;
+    const sim_world_t *w = &r->world;
     rig_budget_t *b = &r->result->budget;
     nsec_t flash;
     const nsec_t busy = sim_world_busy(w, DEVICE + r->under_way, &flash);
-    const bool is_off = r->device[r->under_way].state != SIM_DEVICE_ON;
-    if (ev->kind == SIM_BUS_BEGAN && w->now > r->free_at) {
+    const bool off = !r->cfg->example && r->device[r->under_way].state != SIM_DEVICE_ON;
+    if (idle && w->now > r->free_at) {
         const nsec_t gap = w->now - r->free_at;
         const nsec_t blocked = sooner(flash - r->flash, gap);
         const nsec_t computed = sooner(busy - r->busy - (flash - r->flash), gap - blocked);
-        if (is_off || r->off) {
+        if (off || r->off) {
             b->restart += gap;
+        } else if (for_host) {
+            b->idle += gap;
         } else {
             b->flash += blocked;
             b->device += computed;
             b->idle += gap - blocked - computed;
         }
+        r->free_at = w->now;
     }
     r->flash = flash;
     r->busy = busy;
-    r->off = is_off;
+    r->off = off;
+}
+
+static void account(rig_t *r)
+{
+    const sim_world_t *w = &r->world;
+    const sim_bus_event_t *ev = &w->event;
+    rig_budget_t *b = &r->result->budget;
+    const bool consecutive = ev->from == HOST && ev->frame.data[0] >> 4 == 2;
+    account_until_now(r, ev->kind == SIM_BUS_BEGAN, consecutive);
     if (ev->kind == SIM_BUS_BEGAN || ev->kind == SIM_BUS_RECOVERED) return;
     const nsec_t time = w->bus.free - ev->began;
     r->free_at = w->bus.free;
-    if (ev->kind != SIM_BUS_FRAME)
+    if (ev->kind != SIM_BUS_FRAME && r->off) // nobody acknowledges
+        b->restart += time;
+    else if (ev->kind != SIM_BUS_FRAME)
         b->errors += time;
     else if (!is_ours(&ev->frame))
         b->traffic += time;
@@ -102,7 +130,19 @@ static void account(rig_t *r)
         (void)bus_log_frame(r->cfg->log, &ev->frame, ev->from == HOST, w->now / NSEC_US);
 }
 
-// --- Hosts ---
+// --- Devices ---
+
+static uint32_t slot_size(const rig_cfg_t *cfg)
+{
+    return (cfg->image_len + 0x2FFFF) / 0x10000 * 0x10000;
+}
+
+static void pace(const rig_cfg_t *cfg, sim_flash_t *f)
+{
+    if (cfg->flash) sim_flash_pace(f, cfg->flash, cfg->speed);
+    for (uint32_t s = 0; s < f->flash.size / f->flash.sector_size; s++)
+        f->sector[s].wear = cfg->wear;
+}
 
 static void open_devices(rig_t *r)
 {
@@ -112,7 +152,7 @@ static void open_devices(rig_t *r)
         d.port = cfg->device;
         d.flash = cfg->flash;
         d.speed = cfg->speed;
-        d.slot_size = (cfg->image_len + 0x2FFFF) / 0x10000 * 0x10000;
+        d.slot_size = slot_size(cfg);
         d.crypto = &r->crypto;
         d.rx_id += i;
         d.tx_id += i;
@@ -122,9 +162,9 @@ static void open_devices(rig_t *r)
         d.fd = d.brs = cfg->data_bitrate != 0;
         d.flash_pause = cfg->flash ? (uint32_t)cfg->flash->erase_max : 0;
         sim_device_open(&r->device[i], &d, r->old.bytes, r->old.len);
+        r->device[i].receiver_cfg.ota.chip_id = load_le16(&r->image.bytes[12]);
         sim_flash_t *f = &r->device[i].flash;
-        for (uint32_t s = 0; s < f->flash.size / f->flash.sector_size; s++)
-            f->sector[s].wear = cfg->wear;
+        pace(cfg, f);
         memcpy(&f->mem[r->device[i].layout.slot[1].at], r->old.bytes,
                r->old.len); // an older update
         sim_flash_touch(f, 0, f->flash.size);
@@ -134,6 +174,8 @@ static void open_devices(rig_t *r)
     while (sim_world_run(&r->world, 2000 * NSEC_MS)) {
     }
 }
+
+// --- Updates ---
 
 static bool update_one(rig_t *r, rig_progress_t *progress, void *ctx)
 {
@@ -152,11 +194,42 @@ static bool update_one(rig_t *r, rig_progress_t *progress, void *ctx)
         events |= w->node[HOST].events;
         if (progress) progress(ctx, w->now, rig_host_progress(&r->host));
     }
+    account_until_now(r, true, true);
     sim_world_serve(w, HOST, NULL);
     r->result->sent += rig_host_sent(&r->host);
     if (!(events & RIG_DONE) && !r->result->why) r->result->why = rig_host_why(&r->host);
     rig_host_end(&r->host);
     return events & RIG_DONE;
+}
+
+/// Until the device has a last message, or nothing goes on any more.
+static bool update_example(rig_t *r, rig_progress_t *progress, void *ctx)
+{
+    sim_world_t *w = &r->world;
+    const example_device_t *d = &r->example;
+    const machine_t machine = example_host(&r->example_host, r->image.bytes, r->image.len);
+    sim_world_serve(w, HOST, &machine);
+    nsec_t quiet = w->now;
+    while (!d->ended && w->now < quiet + 10000 * NSEC_MS) {
+        (void)sim_world_run(w, w->now + 1000 * NSEC_MS);
+        if (w->event.kind != SIM_BUS_NONE) account(r);
+        if (w->event.kind == SIM_BUS_FRAME && is_ours(&w->event.frame)) quiet = w->now;
+        if (progress) progress(ctx, w->now, example_host_progress(&r->example_host));
+    }
+    r->result->sent = r->example_host.at;
+    r->result->messages_lost = d->lost;
+    account_until_now(r, true, false);
+    return d->ended && memcmp(&d->flash.mem[EXAMPLE_SLOT_AT], r->image.bytes, r->image.len) == 0;
+}
+
+static nsec_t flash_time(const rig_t *r)
+{
+    nsec_t sum = 0, flash;
+    for (unsigned i = 0; i < r->cfg->devices; i++) {
+        (void)sim_world_busy(&r->world, DEVICE + i, &flash);
+        sum += flash;
+    }
+    return sum;
 }
 
 void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progress, void *ctx)
@@ -166,6 +239,11 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
     if (!r) abort();
     if (!cfg.bitrate) cfg.bitrate = 500000;
     if (!cfg.image_len) cfg.image_len = 65536;
+    if (cfg.example) {
+        cfg.host = &example_script;
+        cfg.devices = 1;
+        cfg.data_bitrate = 0;
+    }
     if (!cfg.host) cfg.host = &sim_port_host;
     if (!cfg.device) cfg.device = cfg.data_bitrate ? &sim_port_fd : &sim_port_esp32;
     if (!cfg.devices) cfg.devices = 1;
@@ -177,34 +255,45 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
     if (!profile_parse(&r->profile, "profile", text, strlen(text), error, sizeof error) ||
         !crypto_psa_init(&r->psa, &r->crypto))
         abort();
-    r->old = build(cfg.image_len, "1.0", 1);
-    r->image = build(cfg.image_len, "2.0", 2);
+    if (cfg.image) {
+        r->old = copy(cfg.image, cfg.image_len, "old");
+        r->image = copy(cfg.image, cfg.image_len, NULL);
+    } else {
+        r->old = build(&cfg, "1.0", 1);
+        r->image = build(&cfg, "2.0", 2 + 4 * cfg.fill);
+    }
     sim_world_t *w = &r->world;
     sim_world_init(w, cfg.bitrate, cfg.data_bitrate ? cfg.data_bitrate : cfg.bitrate, cfg.seed);
     sim_world_join(w, HOST, cfg.host, NULL);
-    open_devices(r);
+    if (cfg.example) {
+        example_device_join(&r->example, w, DEVICE, slot_size(&cfg));
+        pace(&cfg, &r->example.flash);
+        w->node[DEVICE].faults.lost = cfg.loss;
+    } else
+        open_devices(r);
     w->node[HOST].faults.lost = cfg.loss;
     sim_world_traffic(w, cfg.traffic);
     w->watch = true;
+    result->len = r->image.len;
     result->limit = limit(r) * cfg.devices;
+    result->flash_time = flash_time(r);
     const nsec_t start = r->free_at = w->now;
     bool done = true;
     for (; r->under_way < cfg.devices && done; r->under_way++)
-        done = update_one(r, progress, ctx);
+        done = cfg.example ? update_example(r, progress, ctx) : update_one(r, progress, ctx);
     result->time = w->now - start;
     for (unsigned i = 0; i < cfg.devices; i++) {
         const sim_device_t *d = &r->device[i];
-        if (cfg.protocol == RIG_UDS) done = done && d->boot.slot == 1;
+        if (cfg.protocol == RIG_UDS && !cfg.example) done = done && d->boot.slot == 1;
         result->overrun += w->node[DEVICE + i].overrun;
         result->lost += w->node[DEVICE + i].lost;
-        nsec_t flash;
-        (void)sim_world_busy(w, DEVICE + i, &flash);
-        result->flash_time += flash;
     }
+    result->flash_time = flash_time(r) - result->flash_time;
     result->done = done;
     result->frames = w->bus.frames;
-    for (unsigned i = 0; i < cfg.devices; i++)
+    for (unsigned i = 0; i < cfg.devices && !cfg.example; i++)
         sim_device_close(&r->device[i]);
+    if (cfg.example) example_device_close(&r->example);
     sim_world_free(w);
     free(r->old.bytes);
     free(r->image.bytes);

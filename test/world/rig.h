@@ -4,16 +4,27 @@
 #define RIG_H
 
 #include "bus_log.h"
+#include "example.h"
 #include "rig_host.h"
 #include "sim_device.h"
 
 enum { RIG_DEVICES = 8 };
 
+typedef enum {
+    RIG_RANDOM, // bytes, as compressed data has them
+    RIG_PADDED, // the same, but every fourth page is 0xFF
+    RIG_ZEROS,  // the most stuff bits
+} rig_content_t;
+
 /// 0 and NULL: the usual. The device is node 1 and so on, the host node 0.
 typedef struct {
     rig_protocol_t protocol;
+    bool example;                   // device and sender of example.h: one device, classic CAN
     uint32_t bitrate, data_bitrate; // data_bitrate: CAN FD
     uint32_t image_len;             // about
+    rig_content_t content;
+    uint64_t fill;        // seed of the content
+    const uint8_t *image; // image_len bytes instead; with another version they are the old image
     const sim_flash_type_t *flash;
     sim_flash_speed_t speed;
     unsigned wear; // of the slot's sectors, in erases
@@ -34,9 +45,9 @@ typedef struct {
     nsec_t other;   // other frames of ours
     nsec_t traffic; // frames of others
     nsec_t errors;  // error frames
-    nsec_t flash;   // bus idle, device blocked by flash
-    nsec_t device;  // bus idle, device computes (hash, mostly)
-    nsec_t restart; // bus idle, device restarts
+    nsec_t flash;   // bus idle but not for the host's gaps, device blocked by flash
+    nsec_t device;  // the same, it computes (hash, mostly)
+    nsec_t restart; // bus idle, or frames that nobody hears: device restarts
     nsec_t idle;    // bus idle otherwise: latencies, timers
 } rig_budget_t;
 
@@ -45,10 +56,12 @@ typedef struct {
     unsigned why;       // flasher_why_t or sender_why_t of the first that failed
     nsec_t time, limit; // limit: the image in consecutive frames back to back
     rig_budget_t budget;
-    nsec_t flash_time; // of the devices, in all
+    nsec_t flash_time; // of the devices, in all, since the hosts began
     unsigned overrun, lost;
+    unsigned messages_lost; // example
     uint64_t frames;
-    uint32_t sent; // bytes of the image sent
+    uint32_t len;  // of the image
+    uint32_t sent; // bytes of it sent, to all devices
 } rig_result_t;
 
 /// Called every so often with the bytes that the device has; NULL: not.
