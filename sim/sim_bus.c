@@ -147,7 +147,6 @@ static void count_recessive(sim_bus_t *bus, nsec_t now)
         if (!n->recovering) continue;
         const nsec_t from = later(n->quiet_at, bus->recessive);
         if (now > from) n->quiet += (unsigned)((now - from) / (RECESSIVE * bus->bit));
-        n->quiet_at = now;
     }
 }
 

@@ -62,7 +62,7 @@ typedef struct {
     nsec_t rest;     // error passive: may not begin before
     bool recovering; // bus-off, and counts
     unsigned quiet;  // 11 recessive bits in a row, how often so far, of 128
-    nsec_t quiet_at; // recessive since, as far as it is not counted yet
+    nsec_t quiet_at; // when it began to count
     can_frame_t queue[SIM_BUS_QUEUE];
 } sim_bus_node_t;
 

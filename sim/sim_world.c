@@ -96,11 +96,6 @@ static void queue_drop(sim_queue_t *q)
     q->count--;
 }
 
-static const sim_item_t *queue_last(const sim_queue_t *q)
-{
-    return &q->items[(q->head + q->count - 1) % q->cap];
-}
-
 // --- From the bus to the queue ---
 
 static bool by_chance(sim_world_t *w, uint32_t ppm)
@@ -157,7 +152,6 @@ static void to_queue(sim_world_t *w, sim_node_t *n, sim_item_t item)
         n->late++;
         item.due += sim_random64(&w->chance) % (n->faults.late_max + 1);
     }
-    if (n->queue.count) item.due = later(item.due, queue_last(&n->queue)->due);
     queue_put(&n->queue, &item);
 }
 
@@ -456,7 +450,7 @@ void sim_world_serve(sim_world_t *w, unsigned node, const machine_t *machine)
 {
     sim_node_t *n = &w->node[node];
     forget(n);
-    n->foreign = w->bus.node[node].on ? w->bus.node[node].count : 0;
+    n->foreign = w->bus.node[node].count;
     n->machine = machine ? *machine : (machine_t){ .self = NULL };
     n->loop_at = machine ? at_turn(n->port, w->now) : NSEC_NEVER;
 }

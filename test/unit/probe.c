@@ -32,7 +32,7 @@ static const can_frame_t *probe_output(probe_t *p, usec_t now)
 {
     assert_int_equal(now, p->world->now / NSEC_US);
     if (p->send_first == p->send_to) return NULL;
-    p->out = (can_frame_t){ .id = p->send_first, .ext = p->ext, .len = p->len };
+    p->out = (can_frame_t){ .id = p->send_first, .ext = p->ext, .fd = p->fd, .len = p->len };
     memcpy(p->out.data, p->data, p->len);
     return &p->out;
 }
@@ -54,6 +54,7 @@ static void probe_lost(probe_t *p)
 {
     note(p, 'L', 0, p->world->now / NSEC_US);
     p->lost++;
+    if (p->lost_sends) probe_send(p, p->lost_sends, 3, 8);
 }
 
 static usec_t probe_deadline(const probe_t *p) { return p->deadline; }

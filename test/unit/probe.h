@@ -31,8 +31,9 @@ typedef struct {
     unsigned events;              // that each tick returns
     sim_flash_t *erases;          // each tick erases sector 0 of it
     uint32_t tick_sends;          // identifier of a frame that each tick adds; 0: none
+    uint32_t lost_sends;          // the same when it is told that frames are lost: three
     uint32_t send_first, send_to; // identifiers of the frames it has to send
-    bool ext;
+    bool ext, fd;
     uint8_t len, data[8];
     // What was done with it:
     probe_call_t call[PROBE_CALLS];

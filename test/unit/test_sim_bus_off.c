@@ -55,18 +55,35 @@ static void frames_that_collide_separate_if_one_of_them_is_late(void **state)
     (void)play_expect(SIM_BUS_FRAME);
 }
 
+static void who_wins_against_two_that_would_collide_is_not_disturbed(void **state)
+{
+    (void)state;
+    play_open(4, 1);
+    can_frame_t f = play_frame();
+    assert_true(sim_bus_send(&play_bus, 0, &f, PLAY_START));
+    f.len = 7;
+    assert_true(sim_bus_send(&play_bus, 1, &f, PLAY_START));
+    play_send(2, 0x100, PLAY_START);
+    (void)play_expect(SIM_BUS_BEGAN);
+    assert_int_equal(play_ev.senders, 1 << 2);
+    (void)play_expect(SIM_BUS_FRAME);
+    (void)play_expect(SIM_BUS_BEGAN);
+    assert_int_equal(play_ev.senders, 3);
+    (void)play_expect(SIM_BUS_ERROR);
+}
+
 static void every_difference_behind_the_identifier_collides(void **state)
 {
     (void)state;
     for (unsigned seed = 0; seed < 400; seed++) {
         const unsigned i = seed % 4;
         play_open(3, seed);
-        can_frame_t f = { .id = 0x1234567, .ext = true, .fd = true, .len = 16 };
+        can_frame_t f = { .id = 0x1234567, .ext = true, .fd = true, .len = i == 3 ? 8 : 16 };
         assert_true(sim_bus_send(&play_bus, 0, &f, PLAY_START));
         if (i == 0) f.brs = true;
         if (i == 1) f.len = 20;
         if (i == 2) f.data[15] = 1;
-        if (i == 3) f = (can_frame_t){ .id = 0x1234567, .ext = true, .len = 8 };
+        if (i == 3) f.fd = false;
         assert_true(sim_bus_send(&play_bus, 1, &f, PLAY_START));
         const nsec_t at = play_expect(SIM_BUS_BEGAN);
         assert_int_equal(play_ev.senders, 3);
@@ -107,6 +124,7 @@ static void bus_off_at_256_and_back_after_128_times_11_recessive_bits(void **sta
     sim_bus_recover(&play_bus, 0, at + PLAY_START);
     sim_bus_recover(&play_bus, 0, at + PLAY_START + 7 * PLAY_BIT); // changes nothing
     assert_false(sim_bus_send(&play_bus, 0, &f, at + PLAY_START));
+    play_bus.node[0].rec = 3;
     play_expect_at(SIM_BUS_RECOVERED, at + PLAY_START + RECOVERY);
     assert_int_equal(play_ev.from, 0);
     assert_int_equal(play_bus.node[0].tec, 0);
@@ -254,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_identifier_with_other_data_collides_until_both_are_bus_off),
         cmocka_unit_test(frames_that_collide_separate_if_one_of_them_is_late),
+        cmocka_unit_test(who_wins_against_two_that_would_collide_is_not_disturbed),
         cmocka_unit_test(every_difference_behind_the_identifier_collides),
         cmocka_unit_test(bus_off_at_256_and_back_after_128_times_11_recessive_bits),
         cmocka_unit_test(recessive_bits_count_from_the_delimiter_of_the_error_frame_on),

@@ -489,6 +489,59 @@ static void an_update_ends_in_the_new_firmware(void **state)
     assert_int_equal(device.state, SIM_DEVICE_ON);
     assert_int_equal(device.boot.slot, 1);
     assert_int_equal(world.node[DEVICE].overrun, 0);
+    // Its flash kept it busy: so many sectors of the new image at least.
+    nsec_t flash;
+    const nsec_t busy = sim_world_busy(&world, DEVICE, &flash);
+    assert_true(flash >= new_len / 4096 * cfg.flash->erase * NSEC_US);
+    assert_true(flash < busy);
+}
+
+static void the_device_is_as_it_was_configured(void **state)
+{
+    (void)state;
+    cfg.block_size = 5;
+    cfg.stmin = 2;
+    cfg.flash_pause = 400000;
+    cfg.rx_id = 0x6E0;
+    cfg.tx_id = 0x6E8;
+    cfg.functional_id = 0x6DF;
+    join();
+    run_until(200000);
+    // A first frame, and its flow control.
+    probe_send(&host, 0x6E0, 1, 8);
+    const uint8_t first[8] = { 0x10, 0x40, 0x3E };
+    memcpy(host.data, first, sizeof first);
+    host.deadline = world.now / NSEC_US;
+    run_until(250000);
+    assert_int_equal(host.inputs, 1);
+    assert_int_equal(host.heard.id, 0x6E8);
+    assert_int_equal(host.heard.data[0], 0x30);
+    assert_int_equal(host.heard.data[1], 5);
+    assert_int_equal(host.heard.data[2], 2);
+    assert_int_equal(device.receiver_cfg.flash_pause, 400000);
+    // Its controller keeps what may be for it.
+    const sim_node_t *n = &world.node[DEVICE];
+    assert_int_equal((0x6E0 ^ n->id) & n->mask, 0);
+    assert_int_equal((0x6DF ^ n->id) & n->mask, 0);
+    assert_int_not_equal((0x5E0 ^ n->id) & n->mask, 0);
+    assert_int_not_equal((0x7E0 ^ n->id) & n->mask, 0);
+}
+
+static void with_can_fd_it_answers_in_can_fd(void **state)
+{
+    (void)state;
+    cfg.fd = cfg.brs = true;
+    cfg.tx_dl = 64;
+    cfg.port = &sim_port_fd;
+    join();
+    run_until(200000);
+    host.fd = true;
+    request(0x7E0, 0x3E, 0x00);
+    run_until(250000);
+    assert_int_equal(host.inputs, 1);
+    assert_true(host.heard.fd);
+    assert_true(host.heard.brs);
+    assert_int_equal(device.receiver_cfg.isotp.tx_dl, 64);
 }
 
 static void a_cut_planned_in_flash_takes_the_device_away_and_back(void **state)
@@ -575,6 +628,8 @@ int main(void)
         TEST(a_boot_cut_short_before_it_chose_is_not_the_end_either),
         TEST(with_nothing_to_boot_it_is_dead),
         TEST(an_update_ends_in_the_new_firmware),
+        TEST(the_device_is_as_it_was_configured),
+        TEST(with_can_fd_it_answers_in_can_fd),
         TEST(a_cut_planned_in_flash_takes_the_device_away_and_back),
         TEST(or_for_ever),
         TEST(bus_off_reaches_the_receiver),

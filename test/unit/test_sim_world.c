@@ -150,10 +150,12 @@ static void a_controller_keeps_no_more_than_256_frames(void **state)
     port.fifo = UINT32_MAX;
     port.interrupt = 100 * NSEC_MS;
     probe_send(&sender, 0x300, 300, 0);
+    probe_send(&receiver, 0x7F0, 2, 8); // confirmed nevertheless
     join();
     run_until(200000);
     assert_int_equal(receiver.inputs, 256);
     assert_int_equal(world.node[RECEIVER].overrun, 44);
+    assert_int_equal(receiver.sent, 2);
 }
 
 // --- Flash ---

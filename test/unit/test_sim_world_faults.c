@@ -259,6 +259,68 @@ static void frames_that_leave_while_nobody_serves_are_not_confirmed_later(void *
         if (third.call[i].what == 'S') assert_true(third.call[i].at >= receiver.call[4].at);
 }
 
+static void power_ends_what_the_interrupt_was_about_to_do(void **state)
+{
+    (void)state;
+    port.interrupt = NSEC_MS;
+    port.fifo = 64;
+    join();
+    probe_send(&sender, 0x555, 5, 8); // fill the FIFO
+    run_until(800);
+    sim_world_power(&world, RECEIVER, false);
+    sim_world_power(&world, RECEIVER, true);
+    send_now(&sender, 0x600, 5);
+    run_until(10000);
+    assert_int_equal(receiver.inputs, 5);
+    assert_int_equal(receiver.call[0].id, 0x600);
+    assert_true(receiver.call[0].at > 1900 * NSEC_US); // not when the first frame's would have been
+    assert_int_equal(world.node[RECEIVER].overrun, 0);
+}
+
+static void power_ends_what_waits_for_the_loop(void **state)
+{
+    (void)state;
+    receiver.deadline = 50;
+    receiver.tick_time = 50000;
+    join();
+    probe_send(&sender, 0x555, 3, 8);
+    run_until(1000);
+    assert_int_equal(sender.sent, 3);
+    sim_world_power(&world, RECEIVER, false);
+    run_until(100000);
+    assert_int_equal(receiver.inputs, 0);
+}
+
+static void power_ends_what_the_machine_before_has_left(void **state)
+{
+    (void)state;
+    join();
+    probe_send(&sender, 0x555, 3, 8);
+    run_until(50);
+    const machine_t next = probe_machine(&third);
+    third.node = SENDER;
+    sim_world_serve(&world, SENDER, &next);
+    sim_world_power(&world, SENDER, false);
+    sim_world_power(&world, SENDER, true);
+    send_now(&third, 0x600, 3);
+    run_until(10000);
+    assert_int_equal(third.sent, 3);
+}
+
+static void another_machine_keeps_the_period_as_well(void **state)
+{
+    (void)state;
+    port.period = NSEC_MS;
+    join();
+    run_until(2300);
+    sim_world_serve(&world, RECEIVER, NULL);
+    const machine_t r = probe_machine(&receiver);
+    sim_world_serve(&world, RECEIVER, &r);
+    receiver.deadline = 0;
+    run_until(5000);
+    assert_string_equal(probe_text(&receiver), "K3000 ");
+}
+
 static void what_a_machine_sends_without_power_is_gone(void **state)
 {
     (void)state;
@@ -304,7 +366,8 @@ static void a_machine_is_told_of_bus_off_and_sends_again_afterwards(void **state
     (void)state;
     join();
     world.bus.faults.disturbed = MILLION;
-    probe_send(&sender, 0x555, 2, 8);
+    probe_send(&sender, 0x555, 8, 8); // more than the controller has room for
+    sender.lost_sends = 0x600;
     world.watch = true;
     while (sim_world_run(&world, 1000 * NSEC_MS) && !sender.lost) {
     }
@@ -314,8 +377,7 @@ static void a_machine_is_told_of_bus_off_and_sends_again_afterwards(void **state
     assert_int_equal(world.node[SENDER].bus_offs, 1);
     const nsec_t delimiter = world.now - 8000;
     world.bus.faults.disturbed = 0;
-    // What it wants to send meanwhile waits for recovery, 128 times 11 bits.
-    send_now(&sender, 0x600, 3);
+    // What it wants to send then waits for recovery, 128 times 11 bits.
     bool recovered = false;
     while (sim_world_run(&world, 1000 * NSEC_MS) && world.event.kind != SIM_BUS_BEGAN)
         recovered = recovered || world.event.kind == SIM_BUS_RECOVERED;
@@ -371,6 +433,43 @@ static void a_confirmation_that_waits_is_dropped_with_bus_off(void **state)
     send_now(&sender, 0x600, 20);
     run_until(300000);
     assert_int_equal(sender.sent, 20);
+}
+
+static void and_so_is_one_that_waits_for_the_interrupt(void **state)
+{
+    (void)state;
+    port.interrupt = 20 * NSEC_MS;
+    join();
+    probe_send(&receiver, 0x555, 8, 8);
+    run_until(600);
+    assert_in_range(sender.inputs, 4, 5);
+    world.bus.faults.disturbed = MILLION;
+    run_until(15000);
+    assert_int_equal(receiver.lost, 1);
+    world.bus.faults.disturbed = 0;
+    run_until(50000);
+    assert_int_equal(receiver.sent, 0);
+    send_now(&receiver, 0x600, 20);
+    run_until(300000);
+    assert_int_equal(receiver.sent, 20);
+}
+
+static void with_bus_off_frames_of_the_machine_before_are_gone_as_well(void **state)
+{
+    (void)state;
+    join();
+    probe_send(&sender, 0x555, 3, 8);
+    run_until(50);
+    const machine_t next = probe_machine(&third);
+    third.node = SENDER;
+    sim_world_serve(&world, SENDER, &next);
+    world.bus.faults.disturbed = MILLION;
+    run_until(20000);
+    assert_int_equal(third.lost, 1);
+    world.bus.faults.disturbed = 0;
+    send_now(&third, 0x600, 3);
+    run_until(30000);
+    assert_int_equal(third.sent, 3);
 }
 
 static void frames_that_wait_survive_bus_off(void **state)
@@ -528,11 +627,17 @@ int main(void)
         TEST(a_controller_without_a_machine_acknowledges),
         TEST(frames_of_the_machine_before_are_not_confirmed_to_the_next),
         TEST(frames_that_leave_while_nobody_serves_are_not_confirmed_later),
+        TEST(power_ends_what_the_interrupt_was_about_to_do),
+        TEST(power_ends_what_waits_for_the_loop),
+        TEST(power_ends_what_the_machine_before_has_left),
+        TEST(another_machine_keeps_the_period_as_well),
         TEST(what_a_machine_sends_without_power_is_gone),
         TEST(a_controller_without_a_machine_goes_bus_off_and_recovers),
         TEST(a_machine_is_told_of_bus_off_and_sends_again_afterwards),
         TEST(two_that_collide_both_recover),
         TEST(a_confirmation_that_waits_is_dropped_with_bus_off),
+        TEST(and_so_is_one_that_waits_for_the_interrupt),
+        TEST(with_bus_off_frames_of_the_machine_before_are_gone_as_well),
         TEST(frames_that_wait_survive_bus_off),
         TEST(traffic_takes_its_share_of_the_bus),
         TEST(traffic_has_other_identifiers_and_bytes_each_time),
