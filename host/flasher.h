@@ -81,7 +81,7 @@ typedef enum {
 
 enum {
     FLASHER_FACTS = 24,         // data identifiers read
-    FLASHER_FACT_MAX = 96,      // bytes kept of each
+    FLASHER_FACT_MAX = 104,     // bytes kept of each
     FLASHER_RESPONSE_MAX = 512, // a longer one is refused
     FLASHER_SEED_MAX = 64,
     FLASHER_KEY_MAX = 64,

@@ -217,6 +217,21 @@ static flasher_why_t check_device(const flasher_t *f)
     return FLASHER_OK;
 }
 
+/// Can what an update of this image left be in the slot? Not if another image's version or project is at
+/// its beginning, for there is nothing to go on from but its first sector. (A device tells neither if the image is
+/// not whole: that may be ours.)
+static bool may_resume(const flasher_t *f)
+{
+    enum { TOLD_AT = 37, IMAGE_AT = 48, LEN = 64 }; // in DID FD03, in the image
+    static const uint8_t nothing[LEN];
+    const flasher_fact_t *next = flasher_fact(f, PROFILE_NEXT);
+    if (f->cfg->no_resume) return false;
+    if (f->sent > 0 || !next || next->len < TOLD_AT + LEN) return true;
+    const uint8_t *told = &next->bytes[TOLD_AT];
+    return memcmp(told, nothing, LEN) == 0 || f->cfg->image.len < IMAGE_AT + LEN ||
+           memcmp(told, &f->cfg->image.bytes[IMAGE_AT], LEN) == 0;
+}
+
 flasher_events_t flasher_go_on(flasher_t *f, usec_t now)
 {
     const profile_t *p = f->cfg->profile;
@@ -237,7 +252,7 @@ flasher_events_t flasher_go_on(flasher_t *f, usec_t now)
             const flasher_why_t why = check_device(f);
             if (why) return events | flasher_end(f, why, now);
         }
-        if (s->verb == PROFILE_AGAIN || (s->verb == PROFILE_RESUME && f->cfg->no_resume)) {
+        if (s->verb == PROFILE_AGAIN || (s->verb == PROFILE_RESUME && !may_resume(f))) {
             f->start = 0;
             continue;
         }

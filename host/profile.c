@@ -158,7 +158,8 @@ static bool check_service(parser_t *r, const profile_step_t *step, uint16_t sid)
 
 static bool take_kind(parser_t *r, profile_step_t *step)
 {
-    static const char *const names[] = { "hex", "text", "version", "project", "slots", "running" };
+    static const char *const names[] = { "hex",   "text",    "version", "project",
+                                         "slots", "running", "next" };
     uint32_t did;
     take_word(r);
     if (!hex_of(r->word, 4, 4, &did))
@@ -175,8 +176,9 @@ static bool take_kind(parser_t *r, profile_step_t *step)
         return end_of_line(r);
     }
     return wrong(r, "'%s': %s is expected", r->word,
-                 step->verb == PROFILE_VERIFY ? "version or running"
-                                              : "hex, text, version, project, slots or running");
+                 step->verb == PROFILE_VERIFY
+                     ? "version or running"
+                     : "hex, text, version, project, slots, running or next");
 }
 
 static bool take_request(parser_t *r, profile_step_t *step)

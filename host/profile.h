@@ -44,6 +44,7 @@ typedef enum {
     PROFILE_PROJECT, // 01, and the image's project
     PROFILE_SLOTS,   // DID FD00 of docs/PROTOCOL.md
     PROFILE_RUNNING, // DID FD02; verify: the image's digest
+    PROFILE_NEXT,    // DID FD03
 } profile_kind_t;
 
 typedef struct {

@@ -24,6 +24,7 @@ static const char isotp_ota[] =
     "# Who is there? Nothing changes until `again`.\n"
     "step read FD00 slots\n"
     "step read FD02 running\n"
+    "step optional read FD03 next\n"
     "step read F181 project\n"
     "step read F189 version\n"
     "step optional read F180 text\n"

@@ -213,6 +213,7 @@ const char *uds_text_did(uint16_t did)
         { UDS_DID_SLOTS, "slots" },
         { UDS_DID_RESULT, "last result" },
         { UDS_DID_RUNNING, "running image" },
+        { UDS_DID_NEXT_SLOT, "next slot" },
     };
     static char const *const slots[] = {
         "slot 0", "slot 1", "slot 2",  "slot 3",  "slot 4",  "slot 5",  "slot 6",  "slot 7",

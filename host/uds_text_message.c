@@ -121,7 +121,10 @@ enum {
     FINGERPRINT_LEN = 9,
 };
 
-static bool is_slot(uint16_t did) { return did >= UDS_DID_SLOT && did < UDS_DID_SLOT + 16; }
+static bool is_slot(uint16_t did)
+{
+    return did == UDS_DID_NEXT_SLOT || (did >= UDS_DID_SLOT && did < UDS_DID_SLOT + 16);
+}
 
 /// 0: any number of bytes.
 static size_t did_len(uint16_t did, const bytes_t *b)

@@ -255,11 +255,11 @@ static bool end(sim_bus_t *bus)
     return true;
 }
 
+/// While the bus is idle.
 static nsec_t recovery_at(const sim_bus_t *bus, const sim_bus_node_t *n)
 {
-    if (!n->recovering || bus->running) return NSEC_NEVER;
-    const uint64_t left = (n->quiet < RECOVERY) ? RECOVERY - n->quiet : 0;
-    return later(n->quiet_at, bus->recessive) + left * RECESSIVE * bus->bit;
+    if (!n->recovering) return NSEC_NEVER;
+    return later(n->quiet_at, bus->recessive) + (RECOVERY - n->quiet) * RECESSIVE * bus->bit;
 }
 
 nsec_t sim_bus_next(const sim_bus_t *bus)

@@ -101,11 +101,11 @@ static unsigned after(sim_device_t *d, unsigned events)
     return events;
 }
 
-// --- The one shape ---
+// --- The one shape. While it is not ON, its controller has no power, and no frames ---
 
 static unsigned sim_device_input(sim_device_t *d, const can_frame_t *frame, usec_t now)
 {
-    return d->state == SIM_DEVICE_ON ? after(d, receiver_input(&d->receiver, frame, now)) : 0;
+    return after(d, receiver_input(&d->receiver, frame, now));
 }
 
 static const can_frame_t *sim_device_output(sim_device_t *d, usec_t now)
@@ -117,13 +117,10 @@ static void sim_device_taken(sim_device_t *d, usec_t now) { receiver_taken(&d->r
 
 static unsigned sim_device_sent(sim_device_t *d, usec_t now)
 {
-    return d->state == SIM_DEVICE_ON ? after(d, receiver_sent(&d->receiver, now)) : 0;
+    return after(d, receiver_sent(&d->receiver, now));
 }
 
-static void sim_device_lost(sim_device_t *d)
-{
-    if (d->state == SIM_DEVICE_ON) receiver_lost(&d->receiver);
-}
+static void sim_device_lost(sim_device_t *d) { receiver_lost(&d->receiver); }
 
 static usec_t sim_device_deadline(const sim_device_t *d)
 {
@@ -132,11 +129,8 @@ static usec_t sim_device_deadline(const sim_device_t *d)
 
 static unsigned sim_device_tick(sim_device_t *d, usec_t now)
 {
-    switch (d->state) {
-    case SIM_DEVICE_OFF: return now >= d->up ? after(d, choose(d)) : 0;
-    case SIM_DEVICE_BOOTING: return now >= d->up ? after(d, start(d, now)) : 0;
-    case SIM_DEVICE_ON: break;
-    }
+    if (d->state == SIM_DEVICE_OFF) return after(d, choose(d));
+    if (d->state == SIM_DEVICE_BOOTING) return after(d, start(d, now));
     return after(d, receiver_tick(&d->receiver, now));
 }
 

@@ -79,11 +79,10 @@ static void queue_open(sim_queue_t *q, unsigned cap)
     if (!q->items) abort();
 }
 
-static bool queue_put(sim_queue_t *q, const sim_item_t *item)
+static void queue_put(sim_queue_t *q, const sim_item_t *item)
 {
-    if (q->count == q->cap) return false;
+    ASSERT(q->count < q->cap);
     q->items[(q->head + q->count++) % q->cap] = *item;
-    return true;
 }
 
 static const sim_item_t *queue_first(const sim_queue_t *q)
@@ -138,7 +137,7 @@ static void to_fifo(sim_world_t *w, sim_node_t *n, const sim_item_t *item)
         n->overrun++;
         return;
     }
-    (void)queue_put(&n->fifo, item);
+    queue_put(&n->fifo, item);
     n->fifo_used += size;
     if (n->interrupt_at == NSEC_NEVER) interrupt_due(n, w->now);
 }
@@ -159,7 +158,7 @@ static void to_queue(sim_world_t *w, sim_node_t *n, sim_item_t item)
         item.due += sim_random64(&w->chance) % (n->faults.late_max + 1);
     }
     if (n->queue.count) item.due = later(item.due, queue_last(&n->queue)->due);
-    (void)queue_put(&n->queue, &item);
+    queue_put(&n->queue, &item);
 }
 
 static void interrupt(sim_world_t *w, sim_node_t *n)
@@ -197,7 +196,7 @@ static void give(sim_world_t *w, sim_node_t *n)
     // It is asked even without room: its time for this frame runs from then on.
     while ((frame = m->output(m->self, now)) != NULL && n->unsent < n->port->mailboxes) {
         const sim_item_t item = { .due = w->now + n->port->send, .frame = *frame };
-        (void)queue_put(&n->sending, &item); // has room for more than mailboxes
+        queue_put(&n->sending, &item);
         n->unsent++;
         m->taken(m->self, now);
     }
@@ -266,7 +265,6 @@ static void loop(sim_world_t *w, sim_node_t *n)
     n->busy_until = end;
     n->busy_time += end - w->now;
     if (n->flash && sim_flash_changes(n->flash) != changes) block(n, w->now, end);
-    if (!n->machine.self) return;
     // An interrupt that flash kept waiting comes before what the loop does next.
     const bool pending = n->flash_until == end && n->interrupt_at != NSEC_NEVER;
     n->loop_at = (pending && !n->port->cache_safe) ? later(end, n->interrupt_at) : end;
@@ -330,7 +328,7 @@ static void drop_confirmations(sim_queue_t *q)
     for (unsigned left = q->count; left > 0; left--) {
         const sim_item_t item = *queue_first(q);
         queue_drop(q);
-        if (!item.confirmation) (void)queue_put(q, &item);
+        if (!item.confirmation) queue_put(q, &item);
     }
 }
 
@@ -420,7 +418,7 @@ void sim_world_free(sim_world_t *w)
 
 void sim_world_join(sim_world_t *w, unsigned node, const sim_port_t *port, const machine_t *machine)
 {
-    ASSERT(node == w->nodes && node < SIM_WORLD_NODES);
+    ASSERT(node == w->nodes && node < SIM_WORLD_NODES && port->mailboxes <= SENDING_CAP);
     sim_node_t *n = &w->node[w->nodes++];
     n->port = port;
     queue_open(&n->fifo, FIFO_CAP + port->mailboxes);

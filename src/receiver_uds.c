@@ -165,6 +165,7 @@ static uds_nrc_t read_ident(receiver_t *r, uint16_t did)
 static uds_nrc_t read_did(receiver_t *r, uint16_t did)
 {
     const ota_cfg_t *cfg = &r->cfg->ota;
+    if (did == UDS_DID_NEXT_SLOT) did = (uint16_t)(UDS_DID_SLOT + next_slot(r));
     const bool of_slot = did >= UDS_DID_SLOT && did < UDS_DID_SLOT + cfg->layout->slots;
     ota_slot_t slot;
     bool fits;

@@ -91,6 +91,7 @@ enum {
     UDS_DID_SLOTS = 0xFD00,        // all slots: which runs, which is written next, their states
     UDS_DID_RESULT = 0xFD01,       // how the last update ended
     UDS_DID_RUNNING = 0xFD02,      // digest of the image that runs
+    UDS_DID_NEXT_SLOT = 0xFD03,    // as UDS_DID_SLOT, of the slot that an update writes
     UDS_DID_SLOT = 0xFD10,         // + n: state, secure version, digest, version, project of slot n
     UDS_DID_SLOT_FACTORY = 0xFD1F, // the same of the factory app
 };

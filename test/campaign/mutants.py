@@ -1,19 +1,17 @@
 #!/usr/bin/env python3
 """mutants.py COMPILER: plants faults in copies of the update engine; the campaign must find each of them.
 
-A fault is a piece of text of src/ and what stands there instead. A piece that is not there exactly once is an error:
-then the engine has changed, and the mutant has to follow.
+How: test/mutation.py.
 """
 # SPDX-License-Identifier: Apache-2.0
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = "-std=c11 -D_GNU_SOURCE -O1 -w".split()
-SECONDS = 300
+sys.path.insert(0, str(ROOT / "test"))
+from mutation import Program  # noqa: E402 (its folder is known only now)
 
 # What of the campaign is run for a mutant: one cut, three layouts; but for these, which need two.
 USUAL = "--deep 0 --only stm32l4-"
@@ -83,57 +81,23 @@ MUTANTS = [
 ]
 
 
-class Campaign:
-    def __init__(self, compiler, folder):
-        self.compiler = compiler
-        self.folder = folder
-        self.program = folder / "campaign"
-        sources = [*(ROOT / "test/campaign").glob("*.c"), *(ROOT / "sim").glob("*.c"), *(ROOT / "src").glob("*.c"),
-                   ROOT / "host/assert_fail.c"]
-        self.objects = {source.name: self.compile(source, source.stem + ".o") for source in sources}
-
-    def compile(self, source, name):
-        target = self.folder / name
-        includes = [f"-I{ROOT / folder}" for folder in ("src", "sim")]
-        subprocess.run([self.compiler, *FLAGS, *includes, "-c", source, "-o", target], check=True)
-        return target
-
-    def run(self, objects, options):
-        """(exit code, output) of a program of these objects."""
-        subprocess.run([self.compiler, *objects.values(), "-o", self.program], check=True)
-        done = subprocess.run([self.program, "--workers", "1", "--failures", "1", *options.split()],
-                              text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=SECONDS)
-        return done.returncode, done.stderr
-
-    def run_mutant(self, what, file, old, new):
-        source = self.folder / file
-        source.write_text((ROOT / "src" / file).read_text().replace(old, new))
-        return self.run({**self.objects, file: self.compile(source, "mutant.o")}, DEEPER.get(what, USUAL))
+def sources():
+    folders = {"test/campaign": "*.c", "sim": "sim_flash*.c", "src": "*.c", "host": "assert_fail.c"}
+    return [path.relative_to(ROOT).as_posix() for folder, names in folders.items()
+            for path in sorted((ROOT / folder).glob(names))]
 
 
 def main():
     folder = Path(tempfile.mkdtemp())
-    wrong = 0
     try:
-        campaign = Campaign(sys.argv[1] if len(sys.argv) > 1 else "cc", folder)
-        code, output = campaign.run(campaign.objects, USUAL)
+        campaign = Program(sys.argv[1] if len(sys.argv) > 1 else "cc", folder, sources(), [])
+        code, _, errors = campaign.run(*USUAL.split())
         if code != 0:
-            sys.exit(f"the engine as it is fails:\n{output}")
-        for what, file, old, new in MUTANTS:
-            if (count := (ROOT / "src" / file).read_text().count(old)) != 1:
-                print(f"ERROR {what}: its text is {count} times in src/{file}")
-                wrong += 1
-                continue
-            code, output = campaign.run_mutant(what, file, old, new)
-            said = output.splitlines()[0] if output else ""
-            if code == 1 and said.startswith("FAILED: "):
-                print(f"found {what}: {said[8:]}")
-            else:
-                print(f"ERROR {what}: exit code {code}, {said or 'nothing found'}")
-                wrong += 1
+            sys.exit(f"the engine as it is fails:\n{errors}")
+        wrong = campaign.hunt([(what, f"src/{file}", old, new, DEEPER.get(what, USUAL).split())
+                               for what, file, old, new in MUTANTS])
     finally:
         shutil.rmtree(folder)
-    print(f"{len(MUTANTS) - wrong} of {len(MUTANTS)} mutants were found")
     sys.exit(1 if wrong else 0)
 
 

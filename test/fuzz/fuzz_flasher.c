@@ -12,7 +12,7 @@
 #include "flasher.h"
 #include "fuzz.h"
 
-enum { IMAGE_LEN = 700, ANSWER_MAX = 64, OVER = FLASHER_DONE | FLASHER_FAILED };
+enum { IMAGE_LEN = 700, SLOT_LEN = 101, ANSWER_MAX = 128, OVER = FLASHER_DONE | FLASHER_FAILED };
 #define LONGEST (UINT64_C(4000) * 1000 * USEC_MS)
 
 static const char version[] = "2.0";
@@ -64,6 +64,11 @@ static uint32_t identify(world_t *w, uint16_t did, uint8_t *to)
         memset(&to[2], 0xAB, FLASHER_DIGEST_LEN);
         if (is_new) memcpy(&to[2], digest, FLASHER_DIGEST_LEN);
         return 2 + FLASHER_DIGEST_LEN;
+    case UDS_DID_NEXT_SLOT: // the image's version and project, or something else, or nothing
+        memset(to, 0, SLOT_LEN);
+        if (how & 1) memcpy(&to[SLOT_LEN - 64], &image[48], 64);
+        to[SLOT_LEN - 1] ^= how & 2;
+        return SLOT_LEN;
     case UDS_DID_SESSION: to[0] = w->reset ? 1 : 2; return 1;
     case UDS_DID_SOFTWARE_VERSION: return put_text(to, is_new ? version : "1.0");
     case UDS_DID_RESULT:

@@ -20,7 +20,7 @@
 
 #define DOWNLOAD "step download 34 00 44 {address:4} {size:4}\nstep transfer\n"
 
-enum { FRAME_US = 230, RESPONSES = 8, MESSAGE_MAX = 5000 };
+enum { FRAME_US = 230, RESPONSES = 8, RESPONSE_MAX = 128, MESSAGE_MAX = 5000 };
 
 static profile_t profile;
 static flasher_cfg_t cfg;
@@ -40,7 +40,7 @@ static uint32_t last_len;
 static uint8_t functional[8];
 static struct {
     usec_t at;
-    uint8_t bytes[64];
+    uint8_t bytes[RESPONSE_MAX];
     uint32_t len;
 } queue[RESPONSES];
 static unsigned queued;
@@ -142,7 +142,7 @@ static bool turn(void)
         to_server(frame.id == 0x7DF ? &all : &server, &frame);
     }
     if (queued > 0 && now >= queue[0].at && server.tx.state == ISOTP_TX_IDLE) {
-        static uint8_t message[64];
+        static uint8_t message[RESPONSE_MAX];
         const uint32_t len = queue[0].len;
         memcpy(message, queue[0].bytes, len);
         memmove(queue, queue + 1, sizeof queue - sizeof queue[0]);
@@ -540,6 +540,72 @@ static void it_goes_on_where_the_device_stands_if_that_is_the_same(void **state)
     expect_done("step resume 31 01 F0 00\n" DOWNLOAD, "34 : 74 20 0F FF\n36 01 : 76 01\n");
 }
 
+enum { SLOT_LEN = 101, VERSION_AT = 37, PROJECT_AT = 69 }; // DID FD03
+
+/// The image's own version and project, then one byte changed; `len` bytes of it.
+static void next_slot_is(char *requests, uint32_t len, int changed)
+{
+    uint8_t slot[SLOT_LEN] = { 0xFF };
+    memcpy(&slot[VERSION_AT], &image[48], SLOT_LEN - VERSION_AT);
+    if (changed >= 0) slot[changed] ^= 1;
+    (void)sprintf(requests, "22 FD 03 : 62 FD 03");
+    for (uint32_t i = 0; i < len; i++)
+        (void)sprintf(requests + strlen(requests), " %02X", slot[i]);
+    (void)strcat(requests, "\n");
+}
+
+#define NEXT  "step optional read FD03 next\n"
+#define ASKED "31 01 F0 00 : 7F 31 31\n"
+#define WHOLE "34 : 74 20 0F FF\n36 01 : 76 01\n"
+
+static void what_another_image_has_overwritten_is_not_looked_for(void **state)
+{
+    static const struct {
+        uint32_t len;
+        int changed;
+        bool asked;
+    } rows[] = { { SLOT_LEN, -1, true }, // perhaps the same, perhaps built again
+                 { SLOT_LEN, VERSION_AT, false },
+                 { SLOT_LEN, PROJECT_AT - 1, false },
+                 { SLOT_LEN, PROJECT_AT, false },
+                 { SLOT_LEN, SLOT_LEN - 1, false },
+                 { SLOT_LEN, 0, true }, // its state and digest do not matter
+                 { SLOT_LEN, VERSION_AT - 1, true },
+                 { SLOT_LEN - 1, VERSION_AT, true } };
+    char requests[800];
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        next_slot_is(requests, rows[i].len, rows[i].changed);
+        (void)strcat(requests, rows[i].asked ? ASKED WHOLE : WHOLE);
+        expect_done(NEXT "step optional resume 31 01 F0 00\n" DOWNLOAD, requests);
+    }
+    // It tells no version: the image is not whole. Or it does not know this identifier.
+    (void)sprintf(requests, "22 FD 03 : 62 FD 03");
+    for (unsigned i = 0; i < SLOT_LEN; i++)
+        (void)strcat(requests, " 00");
+    (void)strcat(requests, "\n" ASKED WHOLE);
+    expect_done(NEXT "step optional resume 31 01 F0 00\n" DOWNLOAD, requests);
+    expect_done(NEXT "step optional resume 31 01 F0 00\n" DOWNLOAD,
+                "22 FD 03 : 7F 22 31\n" ASKED WHOLE);
+    cfg.image.len = 111;
+    next_slot_is(requests, SLOT_LEN, VERSION_AT);
+    expect_done(NEXT "step optional resume 31 01 F0 00\n" DOWNLOAD, strcat(requests, ASKED WHOLE));
+    cfg.no_resume = true;
+    next_slot_is(requests, SLOT_LEN, -1);
+    expect_done(NEXT "step optional resume 31 01 F0 00\n" DOWNLOAD, strcat(requests, WHOLE));
+}
+
+static void what_we_have_sent_ourselves_is_looked_for(void **state)
+{
+    char requests[800];
+    (void)state;
+    next_slot_is(requests, SLOT_LEN, VERSION_AT);
+    (void)strcat(requests,
+                 "10 02 : 50 02\n34 : 74 20 0F FF\n36 01 : 7F 36 7F\n"
+                 "10 02 : 50 02\n" ASKED WHOLE);
+    expect_done(NEXT ROUND "step optional resume 31 01 F0 00\n" DOWNLOAD, requests);
+}
+
 #define FAILED_ROUND "10 02 : 50 02\n34 : 74 20 0F FF\n36 01 : 7F 36 71\n"
 
 static void rounds_are_counted(void **state)
@@ -824,6 +890,8 @@ int main(void)
         cmocka_unit_test_setup(questions_about_a_block_have_an_end, begin),
         cmocka_unit_test_setup(blocks_grow_again_on_a_good_link, begin),
         cmocka_unit_test_setup(it_goes_on_where_the_device_stands_if_that_is_the_same, begin),
+        cmocka_unit_test_setup(what_another_image_has_overwritten_is_not_looked_for, begin),
+        cmocka_unit_test_setup(what_we_have_sent_ourselves_is_looked_for, begin),
         cmocka_unit_test_setup(rounds_are_counted, begin),
         cmocka_unit_test_setup(so_are_the_bytes_they_cost, begin),
         cmocka_unit_test_setup(the_device_s_own_reason_decides, begin),

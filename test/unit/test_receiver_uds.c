@@ -492,6 +492,20 @@ static bool write_one(void *ctx, uint16_t did, const uint8_t *p, size_t len)
     return true;
 }
 
+/// FD03 says the same as this slot's own identifier.
+static void expect_next_slot(unsigned did)
+{
+    char asked[16];
+    uint8_t told[128];
+    expect("22FD03", "62FD03..");
+    const uint32_t len = w.reply_len;
+    memcpy(told, w.reply, len);
+    sprintf(asked, "22FD%02X", did);
+    expect(asked, "62FD..");
+    assert_int_equal(w.reply_len, len);
+    assert_memory_equal(&w.reply[3], &told[3], len - 3);
+}
+
 static void says_what_it_is(void **state)
 {
     (void)state;
@@ -507,6 +521,10 @@ static void says_what_it_is(void **state)
     expect("22FD11", "62FD11FF00000000..");
     expect("22FD10", "62FD100200000002..");
     expect("22FD10FD10FD10", "7F2214");
+    expect_next_slot(0x11);
+    update();
+    assert_int_equal(world_boot(&w), 1);
+    expect_next_slot(0x10);
     w.receiver_cfg.ident = &ident;
     expect("1002", "5002..");
     expect("22F190F184", "62F19056494E");

@@ -144,6 +144,18 @@ static void a_frame_behind_one_that_found_no_room_may_find_it(void **state)
     assert_int_equal(world.node[RECEIVER].overrun, 1);
 }
 
+static void a_controller_keeps_no_more_than_256_frames(void **state)
+{
+    (void)state;
+    port.fifo = UINT32_MAX;
+    port.interrupt = 100 * NSEC_MS;
+    probe_send(&sender, 0x300, 300, 0);
+    join();
+    run_until(200000);
+    assert_int_equal(receiver.inputs, 256);
+    assert_int_equal(world.node[RECEIVER].overrun, 44);
+}
+
 // --- Flash ---
 
 /// While 30 frames come, a tick at 1 ms erases for 2 ms. Returns the frames heard.
@@ -201,6 +213,22 @@ static void an_interrupt_that_is_due_waits_for_the_flash_as_well(void **state)
     assert_int_equal(receiver.call[0].what, 'K');
     assert_int_equal(receiver.call[0].at, tick * NSEC_US);
     assert_int_equal(receiver.call[1].at, (tick + 5000 + 50) * NSEC_US);
+}
+
+static void an_interrupt_that_is_due_behind_the_flash_is_not_delayed(void **state)
+{
+    (void)state;
+    port.interrupt = 3 * NSEC_MS;
+    port.cache_safe = false;
+    flash.erase_time = 1000;
+    receiver.erases = &flash;
+    receiver.deadline = 500;
+    probe_send(&sender, 0x55A, 1, 0);
+    join();
+    run_until(10000);
+    assert_int_equal(receiver.calls, 2);
+    // The frame has 44 bits, and some of stuffing; nodes take part from 11 us on.
+    assert_in_range(receiver.call[1].at, (11 + 44 + 3000) * NSEC_US, (11 + 55 + 3000) * NSEC_US);
 }
 
 static void a_call_without_flash_keeps_no_interrupt(void **state)
@@ -492,8 +520,10 @@ int main(void)
         TEST(the_fifo_of_64_bytes_has_room_for_five_frames),
         TEST(the_interrupt_empties_the_fifo),
         TEST(a_frame_behind_one_that_found_no_room_may_find_it),
+        TEST(a_controller_keeps_no_more_than_256_frames),
         TEST(frames_are_lost_when_flash_blocks_the_interrupt),
         TEST(an_interrupt_that_is_due_waits_for_the_flash_as_well),
+        TEST(an_interrupt_that_is_due_behind_the_flash_is_not_delayed),
         TEST(a_call_without_flash_keeps_no_interrupt),
         TEST(the_queue_behind_the_interrupt_has_its_limit),
         TEST(confirmations_find_room_also_where_frames_do_not),

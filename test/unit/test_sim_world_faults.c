@@ -204,12 +204,17 @@ static void a_controller_without_a_machine_acknowledges(void **state)
     assert_int_equal(sender.sent, 3);
     assert_int_equal(world.bus.errors, 0);
     assert_int_equal(receiver.calls, 0);
+    // What somebody makes it send is confirmed to nobody.
+    const can_frame_t f = { .id = 0x700 };
+    assert_true(sim_bus_send(&world.bus, RECEIVER, &f, world.now));
+    run_until(5000 + 60);
+    assert_int_equal(sender.inputs, 1);
     // The next machine hears what comes from now on.
     const machine_t r = probe_machine(&receiver);
     sim_world_serve(&world, RECEIVER, &r);
     send_now(&sender, 0x666, 1);
     run_until(6000);
-    assert_string_equal(probe_text(&receiver), "K5000 I5109:666 ");
+    assert_string_equal(probe_text(&receiver), "K5060 I5169:666 ");
 }
 
 static void frames_of_the_machine_before_are_not_confirmed_to_the_next(void **state)
@@ -254,7 +259,45 @@ static void frames_that_leave_while_nobody_serves_are_not_confirmed_later(void *
         if (third.call[i].what == 'S') assert_true(third.call[i].at >= receiver.call[4].at);
 }
 
+static void what_a_machine_sends_without_power_is_gone(void **state)
+{
+    (void)state;
+    join();
+    probe_send(&sender, 0x600, 1, 8);
+    sim_world_power(&world, SENDER, false);
+    run_until(1000); // taken, but there is nobody
+    assert_string_equal(probe_text(&sender), "T0 ");
+    sim_world_power(&world, SENDER, true);
+    run_until(10000);
+    assert_int_equal(receiver.inputs, 0);
+    // Another machine, before the power comes.
+    sim_world_power(&world, SENDER, false);
+    const machine_t next = probe_machine(&third);
+    third.node = SENDER;
+    sim_world_serve(&world, SENDER, &next);
+    sim_world_power(&world, SENDER, true);
+    send_now(&third, 0x601, 2);
+    run_until(20000);
+    assert_int_equal(receiver.inputs, 2);
+    assert_int_equal(third.sent, 2);
+}
+
 // --- Bus-off ---
+
+static void a_controller_without_a_machine_goes_bus_off_and_recovers(void **state)
+{
+    (void)state;
+    join();
+    probe_send(&sender, 0x555, 3, 8);
+    run_until(50);
+    sim_world_serve(&world, SENDER, NULL);
+    world.bus.faults.disturbed = MILLION;
+    run_until(20000);
+    assert_int_equal(world.node[SENDER].bus_offs, 1);
+    assert_int_equal(world.bus.node[SENDER].state, SIM_BUS_ERROR_ACTIVE);
+    assert_int_equal(sender.lost, 0);
+    assert_int_equal(receiver.inputs, 1); // what was on the wire
+}
 
 static void a_machine_is_told_of_bus_off_and_sends_again_afterwards(void **state)
 {
@@ -485,6 +528,8 @@ int main(void)
         TEST(a_controller_without_a_machine_acknowledges),
         TEST(frames_of_the_machine_before_are_not_confirmed_to_the_next),
         TEST(frames_that_leave_while_nobody_serves_are_not_confirmed_later),
+        TEST(what_a_machine_sends_without_power_is_gone),
+        TEST(a_controller_without_a_machine_goes_bus_off_and_recovers),
         TEST(a_machine_is_told_of_bus_off_and_sends_again_afterwards),
         TEST(two_that_collide_both_recover),
         TEST(a_confirmation_that_waits_is_dropped_with_bus_off),

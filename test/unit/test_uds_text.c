@@ -169,6 +169,12 @@ static void the_suppliers_identifiers_are_read_as_documented(void **state)
     assert_string_equal(line,
                         "positive: ReadDataByIdentifier FD11 (slot 1): valid, \"golden\" \"1.2\", "
                         "secure version 7, digest 11223344...");
+    p[2] = 0x03;
+    uds_text_message(p, sizeof p, line, sizeof line);
+    assert_string_equal(
+        line,
+        "positive: ReadDataByIdentifier FD03 (next slot): valid, \"golden\" \"1.2\", "
+        "secure version 7, digest 11223344...");
 }
 
 static void what_is_missing_left_over_or_unknown_is_said(void **state)

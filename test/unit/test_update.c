@@ -76,6 +76,73 @@ static void a_host_that_was_killed_is_started_again(void **state)
     }
 }
 
+// --- What the slot held before ---
+
+static unsigned surveys;
+
+static bool count_surveys(void *ctx, const can_frame_t *f, bool to_device)
+{
+    (void)ctx;
+    if (to_device && memcmp(f->data, "\x04\x31\x01\xF0\x00", 5) == 0) surveys++;
+    return false;
+}
+
+static void begin_with_older(const char *image)
+{
+    uint32_t len;
+    begin();
+    uint8_t *older = world_vector(image, &len);
+    memcpy(&w.nor.mem[w.layout.slot[1].at], older, len);
+    free(older);
+    surveys = 0;
+    l.deaf = count_surveys;
+}
+
+static void an_older_image_is_not_searched_for_what_can_be_resumed(void **state)
+{
+    (void)state;
+    begin_with_older("app_c3_v123.bin");
+    expect_done(link_run(&l, 0));
+    assert_int_equal(surveys, 0);
+    assert_int_equal(l.flasher.sent, l.cfg.image.len);
+}
+
+static void what_was_sent_over_an_older_image_is_found(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 20; i++) {
+        begin_with_older("app_c3_v123.bin");
+        assert_int_equal(link_run(&l, 80 + i * 450), FLASHER_NONE);
+        assert_int_equal(surveys, 0);
+        link_begin(&l);
+        const flasher_events_t ev = link_run(&l, 0);
+        l.host_bytes += l.flasher.sent;
+        expect_done(ev);
+        assert_true(l.host_bytes <= l.cfg.image.len + 4 * 4096);
+        (void)end(state);
+    }
+}
+
+static void the_same_version_built_again_is_another_image(void **state)
+{
+    (void)state;
+    begin_with_older("app_c3_v130.bin");
+    w.nor.mem[w.layout.slot[1].at + 5000] ^= 1;
+    expect_done(link_run(&l, 0));
+    assert_int_equal(surveys, 1);
+    assert_int_equal(l.flasher.sent, l.cfg.image.len);
+}
+
+static void a_slot_that_does_not_begin_like_an_image_is_searched(void **state)
+{
+    (void)state;
+    begin_with_older("app_c3_v123.bin");
+    memset(&w.nor.mem[w.layout.slot[1].at], 0xFF, 4096); // an erase, and then the power failed
+    expect_done(link_run(&l, 0));
+    assert_int_equal(surveys, 1);
+    assert_int_equal(l.flasher.sent, l.cfg.image.len);
+}
+
 // --- The device dies ---
 
 static void a_device_that_restarts_in_the_middle_goes_on(void **state)
@@ -235,6 +302,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(the_new_firmware_runs, end),
         cmocka_unit_test_teardown(a_host_that_was_killed_is_started_again, end),
+        cmocka_unit_test_teardown(an_older_image_is_not_searched_for_what_can_be_resumed, end),
+        cmocka_unit_test_teardown(what_was_sent_over_an_older_image_is_found, end),
+        cmocka_unit_test_teardown(the_same_version_built_again_is_another_image, end),
+        cmocka_unit_test_teardown(a_slot_that_does_not_begin_like_an_image_is_searched, end),
         cmocka_unit_test_teardown(a_device_that_restarts_in_the_middle_goes_on, end),
         cmocka_unit_test_teardown(a_device_whose_power_fails_in_a_flash_operation_goes_on, end),
         cmocka_unit_test_teardown(a_device_that_does_not_come_back_is_given_up, end),

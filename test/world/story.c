@@ -232,7 +232,7 @@ static void cut_device(story_t *s, const story_blow_t *b)
                b->off == USEC_NEVER ? -1.0 : (double)b->off / 1e6);
     sim_device_cut(&t->d, b->off);
     if (!sim_random(&s->chance, 2)) return;
-    t->d.next = (sim_flash_fault_t){ 1 + b->fault.n % 6, b->fault.effect, b->fault.seed };
+    t->d.next = (sim_flash_fault_t){ 1 + b->fault.n % 3, b->fault.effect, b->fault.seed };
     t->d.off_time = b->off;
 }
 

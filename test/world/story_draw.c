@@ -145,7 +145,7 @@ static void draw_blows(story_plan_t *p, uint64_t *chance)
     static const story_blow_kind_t kind[] = { BLOW_DEVICE, BLOW_DEVICE, BLOW_DEVICE,
                                               BLOW_FLASH,  BLOW_FLASH,  BLOW_FLASH,
                                               BLOW_HOST,   BLOW_HOST,   BLOW_ADAPTER };
-    enum { STEPS = 28 };
+    enum { STEPS = 28, DECISIVE = 19 }; // from the transfer's end on
     const uint32_t usually = (uint32_t)(duration(p) / NSEC_US);
     p->blows = many[sim_random(chance, COUNT(many))];
     for (unsigned i = 0; i < p->blows; i++) {
@@ -153,8 +153,10 @@ static void draw_blows(story_plan_t *p, uint64_t *chance)
         b->kind = kind[sim_random(chance, COUNT(kind))];
         b->device = sim_random(chance, p->updated);
         const bool by_step = p->protocol == RIG_UDS && odds(chance, 50);
-        b->step = by_step ? (int)sim_random(chance, STEPS) : -1;
-        b->after = by_step ? sim_random(chance, 60000) : sim_random(chance, usually / 4 * 5);
+        const uint32_t first = odds(chance, 50) ? DECISIVE : 0;
+        b->step = by_step ? (int)between(chance, first, STEPS - 1) : -1;
+        const uint32_t soon = odds(chance, 50) ? 20000 : 500000;
+        b->after = sim_random(chance, by_step ? soon : usually / 4 * 5);
         if (b->kind == BLOW_FLASH && !by_step) b->after = 0;
         b->after *= NSEC_US;
         b->at = NSEC_NEVER;

@@ -100,7 +100,7 @@ static void chain(story_device_t *t)
     story_t *s = t->story;
     if (t->chain == 0) return;
     t->chain--;
-    t->d.next.n = 1 + sim_random(&s->chance, 6);
+    t->d.next.n = 1 + sim_random(&s->chance, 3);
     t->d.next.effect = effect[sim_random(&s->chance, 4)];
     t->d.next.seed = sim_random(&s->chance, 1000);
     t->d.off_time = (10 + sim_random(&s->chance, 1000)) * USEC_MS;
