@@ -38,8 +38,8 @@ AROUND = (
     ("protocol", (("uds", ""), ("header", "protocol=header"), ("plain", "protocol=plain"))),
     ("block size (BS)", (("none", ""), ("255", "bs=255"), ("32", "bs=32"), ("8", "bs=8"))),
     ("gap (STmin)", (("none", ""), ("0.5 ms", "stmin=500"), ("1 ms", "stmin=1000"))),
-    ("device's port", (("600 frames", ""), ("64 frames, BS 60", "queue=64 bs=60"),
-                       ("not in RAM, BS 4", "port=uncached bs=4"), ("not in RAM, no BS", "port=uncached"))),
+    ("device's port", (("queue 600", ""), ("queue 64, BS 60", "queue=64 bs=60"),
+                       ("in flash, BS 4", "port=uncached bs=4"), ("in flash", "port=uncached"))),
     ("host's adapter", (("no delay", "host=none"), ("on its own bus", ""), ("USB, 1 ms", "host=usb"))),
     ("other traffic", (("none", ""), ("30 %", "traffic=30"), ("60 %", "traffic=60"))),
     ("frames lost", (("none", ""), ("0.1 %", "loss=0.1"), ("1 %", "loss=1"))),
@@ -56,7 +56,7 @@ BUDGETS = (
     ("flash maximum", "speed=maximum"),
     ("BS 8", "bs=8"),
     ("STmin 1 ms", "stmin=1000"),
-    ("not in RAM, BS 4", "port=uncached bs=4"),
+    ("in flash, BS 4", "port=uncached bs=4"),
     ("60 % other traffic", "traffic=60"),
     ("1 % lost", "loss=1"),
     ("ESP-IDF example", "protocol=example"),
@@ -83,7 +83,7 @@ class Worlds:
     def run_one(self, said, *options):
         done = subprocess.run([self.program, *options, *said], capture_output=True, text=True)
         if done.returncode != 0:
-            raise RuntimeError(f"{self.program} {' '.join(said)}\n{done.stderr}")
+            raise RuntimeError(f"{' '.join(said)}: {done.stderr.strip() or done.returncode}")
         names, values = (line.split("\t") for line in done.stdout.splitlines())
         row = {name: float(value) for name, value in zip(names, values)}
         parts = sum(row[phase] for phase in PHASES)
@@ -133,11 +133,11 @@ def size_rows(worlds, speed):
 
 def size_cells(row, names):
     slower = max(row["limit"], row["flash_time"])
-    return [*names, seconds(row["time"]), seconds(row["limit"]), ratio(row["time"] / row["limit"]), rate(row),
-            seconds(row["flash_time"]), ratio(row["time"] / slower), "" if row["done"] else "failed"]
+    return [*names, seconds(row["time"]) if row["done"] else "failed", seconds(row["limit"]),
+            ratio(row["time"] / row["limit"]), rate(row), seconds(row["flash_time"]), ratio(row["time"] / slower)]
 
 
-SIZE_HEADS = ("bit rate", "image", "time s", "limit s", "x limit", "kB/s", "flash s", "x slower", "")
+SIZE_HEADS = ("bit rate", "image", "time s", "limit s", "x limit", "kB/s", "flash s", "x slower")
 AROUND_HEADS = ("what varies", "value", "time s", "limit s", "x limit", "kB/s", "remark")
 
 
@@ -150,7 +150,7 @@ def around_rows(worlds):
 def around_cells(row, names, extra):
     remarks = []
     if "example" in extra:
-        lost = f"{row['messages_lost']:.0f} messages lost, nobody is told"
+        lost = f"{row['messages_lost']:.0f} messages lost, unnoticed"
         remarks.append("image intact" if row["done"] else lost)
     elif not row["done"]:
         remarks.append("failed")
@@ -161,7 +161,7 @@ def around_cells(row, names, extra):
     if row["overrun"] and "example" not in extra:
         remarks.append(f"{row['overrun']:.0f} overrun")
     if row["flash"] > 0.02 * row["time"] and "example" not in extra:
-        remarks.append(f"idle for flash: {100 * row['flash'] / row['time']:.0f} %")
+        remarks.append(f"idle {100 * row['flash'] / row['time']:.0f} % for flash")
     return [*names, seconds(row["time"]), seconds(row["limit"]), ratio(row["time"] / row["limit"]), rate(row),
             "; ".join(remarks)]
 
@@ -237,15 +237,16 @@ def write(worlds):
     lines = bench_text.head()
     for heading, heads, rows in tables(worlds):
         cells = [make() for _, make in rows]
-        print("\n".join(["", heading, "", *as_text(heads, cells)]))
-        lines += ["", f"## {heading}", "", *bench_text.explain(heads), *as_markdown(heads, cells)]
-    PAGE.write_text("\n".join([*lines, *bench_text.tail()]) + "\n")
+        explained = bench_text.EXPLAIN[heads[0]].splitlines()
+        print("\n".join(["", heading, *explained, "", *as_text(heads, cells)]).replace("`", "").replace("*", ""))
+        lines += ["", f"## {heading}", "", *explained, "", *as_markdown(heads, cells)]
+    PAGE.write_text("\n".join(lines) + "\n")
     README.write_text(readme(worlds))
     progress = {name: worlds.progress(words(f"protocol={name}")) for name in PLOTTED_PROTOCOLS}
     limits = worlds["size=1M"]
     bench_text.plot_throughput(progress, limits["len"] / limits["limit"])
     bench_text.plot_sizes([(name, [worlds[f"{said} size={size}"] for size in PLOTTED_SIZES]) for name, said in RATES])
-    print("\nWritten: docs/BENCHMARKS.md (what is modelled, and what not), docs/throughput.svg, docs/update-time.svg")
+    print("\nWritten: docs/BENCHMARKS.md, which tells what is modelled, docs/throughput.svg, docs/update-time.svg")
 
 
 def is_quick(extra):
@@ -272,13 +273,12 @@ def check(worlds):
 
 
 def one(worlds, said):
-    said = words(" ".join(said))
+    said = [*BASE.split(), *said]
     row = worlds.run_one(said)
-    row_of = {"slower": max(row["limit"], row["flash_time"]), **row}
     print(" ".join(said))
     print(f"{'done' if row['done'] else 'FAILED'}: {row['len']:.0f} bytes in {seconds(row['time'])} s, {rate(row)} kB/s")
     print(f"limit {seconds(row['limit'])} s: x {ratio(row['ratio'])}; flash works {seconds(row['flash_time'])} s: "
-          f"x {ratio(row['time'] / row_of['slower'])} of the slower one")
+          f"x {ratio(row['time'] / max(row['limit'], row['flash_time']))} of the slower one")
     print("\n".join(as_text(BUDGET_HEADS[1:], [budget_cells("", row)[1:]])))
     for name in ("lost", "overrun", "messages_lost"):
         if row[name]:
@@ -287,17 +287,20 @@ def one(worlds, said):
 
 
 def main():
-    if len(sys.argv) < 2 or (len(sys.argv) == 2 or sys.argv[2].startswith("--")) and sys.argv[2:] not in (["--write"], ["--check"]):
+    if len(sys.argv) < 3:
         print(__doc__.splitlines()[0], file=sys.stderr)
         sys.exit(2)
-    worlds = Worlds(sys.argv[1])
+    program, *options = sys.argv[1:]
+    if "--help" in options:
+        sys.exit(subprocess.call([program, "--help"]))
+    worlds = Worlds(program)
     try:
-        if sys.argv[2] == "--write":
+        if options == ["--write"]:
             write(worlds)
-        elif sys.argv[2] == "--check":
+        elif options == ["--check"]:
             sys.exit(check(worlds))
         else:
-            sys.exit(one(worlds, sys.argv[2:]))
+            sys.exit(one(worlds, options))
     except (RuntimeError, OSError) as error:
         sys.stdout.flush()
         print(f"bench_update.py: {error}", file=sys.stderr)

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void usage(FILE *to)
+static void usage(void)
 {
     fputs(
         "usage: bench_update [--log FILE] [--progress FILE] [WORD=VALUE]...\n"
@@ -36,13 +36,12 @@ static void usage(FILE *to)
         "\n"
         "  --log FILE       all frames; .log, .pcap or .asc\n"
         "  --progress FILE  seconds and bytes that the device has, a line each 20 ms\n",
-        to);
+        stdout);
 }
 
 _Noreturn static void wrong(const char *what)
 {
-    fprintf(stderr, "bench_update: %s\n", what);
-    usage(stderr);
+    fprintf(stderr, "bench_update: not understood: %s (--help has the words)\n", what);
     exit(2);
 }
 
@@ -207,7 +206,7 @@ int main(int argc, char **argv)
     bus_log_t log = { .file = NULL };
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0) {
-            usage(stdout);
+            usage();
             return 0;
         }
         const bool option = strcmp(argv[i], "--log") == 0 || strcmp(argv[i], "--progress") == 0;
