@@ -292,7 +292,8 @@ void sim_world_traffic(sim_world_t *w, unsigned percent)
 {
     enum { FRAME_BITS = 114 }; // 8 random bytes: 111, and three stuff bits on average
     ASSERT(percent <= 90);
-    w->traffic_gap = percent ? SIM_WORLD_TRAFFIC * FRAME_BITS * 100 * w->bus.bit / percent : 0;
+    const nsec_t period = SIM_WORLD_TRAFFIC * w->bus.bit * FRAME_BITS * 100;
+    w->traffic_gap = percent ? period / percent : 0;
     for (unsigned i = 0; i < SIM_WORLD_TRAFFIC; i++) {
         sim_bus_off(&w->bus, SIM_WORLD_NODES + i, w->now);
         if (percent) sim_bus_on(&w->bus, SIM_WORLD_NODES + i, TRAFFIC_QUEUE, w->now);
