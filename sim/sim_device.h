@@ -83,7 +83,7 @@ void sim_device_close(sim_device_t *d);
 /// bits that rx_id and functional_id have in common.
 void sim_device_join(sim_device_t *d, sim_world_t *w, unsigned node);
 
-/// Power fails now, and is back after `off`; USEC_NEVER: it stays away until the next call.
-void sim_device_cut(sim_device_t *d, usec_t off);
+/// Power fails now, and is back after `duration`; USEC_NEVER: it stays away until the next call.
+void sim_device_cut(sim_device_t *d, usec_t duration);
 
 #endif
