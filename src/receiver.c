@@ -329,8 +329,8 @@ usec_t receiver_deadline(const receiver_t *r)
 {
     usec_t next = sooner(isotp_deadline(&r->isotp), uds_server_deadline(&r->uds));
     next = sooner(next, stream_deadline(&r->stream, ota_complete(&r->ota)));
-    const bool work = has_work(r) || (receiver_uds_busy(r) && !r->held);
-    if (work) next = may_block(r) ? 0 : sooner(next, r->quiet);
+    const bool busy = has_work(r) || (receiver_uds_busy(r) && !r->held);
+    if (busy) next = may_block(r) ? 0 : sooner(next, r->quiet);
     return next;
 }
 

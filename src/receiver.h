@@ -13,7 +13,10 @@
 //
 // Joins isotp, stream, uds_server and ota, and knows nothing itself but the order of things. The first
 // byte of a message tells the protocol; while one transfer is under way the others are refused. Frames
-// must be taken from the hardware while a flash operation blocks: by an interrupt, into a queue.
+// must be taken from the hardware while a flash operation blocks: by an interrupt, into a queue. Flash
+// works while a message comes in, so all of what one flow control allows may come during one operation:
+// 585 of classic CAN for 4095 bytes, and a few requests to all nodes. A port whose queue holds fewer sets
+// block_size, so that a block fits it.
 //
 // Threads: none inside; one caller at a time. Memory: receiver_t and the ring, the caller's: they
 // do not grow with message or image. Time: receiver_input() is short, receiver_tick() bounded by
@@ -79,7 +82,8 @@ enum { RECEIVER_STATUS_LEN = 7 };
 typedef struct {
     isotp_cfg_t isotp;
     ota_cfg_t ota;
-    /// BS we ask for, so that a sender with little memory can rest; 0: as large as the ring allows.
+    /// BS we ask for: at most what the port's queue holds; or so that a sender with little memory can rest.
+    /// 0: as large as the ring allows.
     uint8_t block_size;
     uint8_t stmin; // STmin we ask for, as isotp_stmin() codes it
     /// UDS requests to all nodes: functional set, rx_id 0x7DF, say. Not functional: there are none.
