@@ -258,7 +258,7 @@ static bool end(sim_bus_t *bus)
 static nsec_t recovery_at(const sim_bus_t *bus, const sim_bus_node_t *n)
 {
     if (!n->recovering) return NSEC_NEVER;
-    return later(n->quiet_at, bus->recessive) + (RECOVERY - n->quiet) * RECESSIVE * bus->bit;
+    return later(n->quiet_at, bus->recessive) + (RECOVERY - n->quiet) * (RECESSIVE * bus->bit);
 }
 
 nsec_t sim_bus_next(const sim_bus_t *bus)

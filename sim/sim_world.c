@@ -292,7 +292,7 @@ void sim_world_traffic(sim_world_t *w, unsigned percent)
 {
     enum { FRAME_BITS = 114 }; // 8 random bytes: 111, and three stuff bits on average
     ASSERT(percent <= 90);
-    w->traffic_gap = percent ? SIM_WORLD_TRAFFIC * FRAME_BITS * 100 * w->bus.bit / percent : 0;
+    w->traffic_gap = percent ? w->bus.bit * SIM_WORLD_TRAFFIC * FRAME_BITS * 100 / percent : 0;
     for (unsigned i = 0; i < SIM_WORLD_TRAFFIC; i++) {
         sim_bus_off(&w->bus, SIM_WORLD_NODES + i, w->now);
         if (percent) sim_bus_on(&w->bus, SIM_WORLD_NODES + i, TRAFFIC_QUEUE, w->now);
@@ -438,7 +438,7 @@ void sim_world_power(sim_world_t *w, unsigned node, bool on)
     if (n->busy_until > w->now) {
         n->busy_time = sim_world_busy(w, node, &n->flash_time);
         n->busy_until = n->flash_until = w->now;
-        n->loop_at = at_turn(n->port, w->now);
+        if (n->machine.self) n->loop_at = at_turn(n->port, w->now);
     }
     if (on)
         sim_bus_on(&w->bus, node, CONTROLLER_CAP, w->now);

@@ -792,7 +792,8 @@ static void the_image_runs_wherever_it_is(void **state)
     for (unsigned differs = 0; differs < 2; differs++) {
         char requests[500] = "22 FD 02 : 62 FD 02 01 02";
         add_digest(requests, differs);
-        strcat(requests, "\n" SENT "11 01 : 51 01\n22 FD 02 : 62 FD 02 01 02");
+        (void)sprintf(requests + strlen(requests),
+                      "\n" SENT "11 01 : 51 01\n22 FD 02 : 62 FD 02 01 02");
         add_digest(requests, 0);
         if (differs)
             expect_done(steps, requests);

@@ -77,7 +77,7 @@ static void late_frames_are_up_to_so_much_late_and_keep_their_order(void **state
     (void)state;
     join();
     world.node[RECEIVER].faults = (sim_node_faults_t){ .late = 100000, .late_max = 50 * NSEC_US };
-    nsec_t end[1000], most = 0;
+    nsec_t end[1000] = { 0 }, most = 0;
     unsigned frames = 0, late = 0;
     probe_send(&sender, 0, 1000, 8);
     world.watch = true;

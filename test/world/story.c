@@ -18,7 +18,7 @@ void story_note(const story_t *s, const char *format, ...)
 {
     va_list args;
     if (!s->history) return;
-    fprintf(s->history, "%12.6f  ", (double)(s->world.now / NSEC_US) / 1e6);
+    fprintf(s->history, "%12.6f  ", (double)s->world.now / 1e9);
     va_start(args, format);
     vfprintf(s->history, format, args);
     va_end(args);
@@ -395,13 +395,16 @@ static void judge_all(story_t *s)
         story_judge_device(&s->device[i]);
 }
 
-/// Who is on trial then is given up by the first restart; the second one changes nothing.
+/// The first restart starts what was activated, the second one gives up who does not confirm itself, and the
+/// third one changes nothing.
 static void come_to_rest(story_t *s)
 {
-    int runs[STORY_DEVICES];
+    int runs[STORY_DEVICES] = { 0 };
     judge_all(s);
-    restart_all(s);
-    judge_all(s);
+    for (unsigned i = 0; i < 2; i++) {
+        restart_all(s);
+        judge_all(s);
+    }
     for (unsigned i = 0; i < s->plan.devices; i++)
         runs[i] = s->device[i].running;
     restart_all(s);
@@ -470,11 +473,11 @@ void story_tell(const story_t *s, FILE *to)
     fprintf(to, "world %llu: %s, %u bytes, %u/%u bit/s, %u%% other traffic, %u of %u devices\n",
             (unsigned long long)p->seed, protocol[p->protocol], (unsigned)p->len[STORY_NEW],
             (unsigned)p->bitrate, (unsigned)p->data_bitrate, p->traffic, p->updated, p->devices);
-    fprintf(to,
-            "  %s, speed %u, wear %u; ring %u, BS %u, STmin %u, queue %u%s, loop %u us; host %s\n",
-            d->flash->name, d->speed, (unsigned)p->wear, (unsigned)d->ring, d->block_size, d->stmin,
-            p->device_port.queue, p->device_port.cache_safe ? "" : ", deaf while flash works",
-            (unsigned)(p->device_port.period / NSEC_US), p->host->name);
+    fprintf(
+        to, "  %s, speed %d, wear %u; ring %u, BS %u, STmin %u, queue %u%s, loop %u us; host %s\n",
+        d->flash->name, (int)d->speed, (unsigned)p->wear, (unsigned)d->ring, d->block_size,
+        d->stmin, p->device_port.queue, p->device_port.cache_safe ? "" : ", deaf while flash works",
+        (unsigned)(p->device_port.period / NSEC_US), p->host->name);
     fprintf(
         to,
         "  per million: %u lost, %u late by up to %u ms, %u disturbed, %u doubled; then %u lost\n",
@@ -485,7 +488,6 @@ void story_tell(const story_t *s, FILE *to)
         char fault[32];
         const story_blow_t *b = &p->blow[i];
         fprintf(to, "  %s, device %u, step %d and %.3f s later, %s\n", blow[b->kind], b->device + 1,
-                b->step, (double)(b->after / NSEC_US) / 1e6,
-                sim_flash_fault_text(&b->fault, fault));
+                b->step, (double)b->after / 1e9, sim_flash_fault_text(&b->fault, fault));
     }
 }

@@ -14,8 +14,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { WORKERS_MAX = 64 };
+
 typedef struct {
-    uint64_t first, worlds;
+    uint64_t first, worlds, seed;
+    bool one; // that of this seed, only
     unsigned workers, failures_max;
     const char *program, *traces, *log;
 } options_t;
@@ -139,19 +142,18 @@ static int print_totals(const tally_t *sum)
 /// Of a process that ended in the middle of a world: by a sanitizer, say.
 static void report_death(const options_t *o, tally_t *t, int status)
 {
+    const unsigned long long seed = o->first + t->at;
     t->failures++;
-    fprintf(
-        stderr,
-        "FAILED: world %llu: its process ended with status %x\n        to see it: %s --seed %llu\n",
-        (unsigned long long)(o->first + t->at), (unsigned)status, o->program,
-        (unsigned long long)(o->first + t->at));
+    fprintf(stderr, "FAILED: world %llu: its process ended with status %x\n", seed,
+            (unsigned)status);
+    fprintf(stderr, "        to see it: %s --seed %llu\n", o->program, seed);
 }
 
 static int run_all(const options_t *o)
 {
     const size_t size = o->workers * sizeof(tally_t);
     const int flags = MAP_SHARED | MAP_ANONYMOUS;
-    pid_t pid[64];
+    pid_t pid[WORKERS_MAX];
     tally_t sum = { 0 };
     // cppcheck-suppress invalidFunctionArg ; there is no file
     tally_t *const all = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -210,44 +212,49 @@ static bool parse_count(const char *text, uint64_t max, uint64_t *out_count)
     return true;
 }
 
+static bool parse_small(const char *text, unsigned max, unsigned *out_count)
+{
+    uint64_t n;
+    if (!parse_count(text, max, &n) || n == 0) return false;
+    *out_count = (unsigned)n;
+    return true;
+}
+
+static bool parse_option(const char *name, const char *value, options_t *o)
+{
+    if (strcmp(name, "--first") == 0) return parse_count(value, UINT64_MAX, &o->first);
+    if (strcmp(name, "--workers") == 0) return parse_small(value, WORKERS_MAX, &o->workers);
+    if (strcmp(name, "--failures") == 0) return parse_small(value, 1000000, &o->failures_max);
+    if (strcmp(name, "--traces") == 0) return (o->traces = value) != NULL;
+    if (strcmp(name, "--seed") == 0) return o->one = parse_count(value, UINT64_MAX, &o->seed);
+    if (strcmp(name, "--log") == 0)
+        return (o->log = value) && bus_log_format(value) != BUS_LOG_UNKNOWN;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     options_t o = { .first = 1,
                     .worlds = 1000,
-                    .workers = cores > 0 && cores < 64 ? (unsigned)cores : 1,
+                    .workers = (cores > 0) ? (unsigned)smaller((size_t)cores, WORKERS_MAX) : 1,
                     .failures_max = 5,
                     .program = argv[0],
                     .traces = "." };
-    uint64_t seed, n;
-    bool one = false;
     for (int i = 1; i < argc; i++) {
-        const char *value = argv[i + 1];
-        bool right = false;
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             usage(stdout);
             return 0;
         }
-        if (argv[i][0] != '-') {
-            right = parse_count(argv[i], 100000000, &o.worlds) && o.worlds > 0;
-        } else {
-            if (strcmp(argv[i], "--seed") == 0) right = one = parse_count(value, UINT64_MAX, &seed);
-            if (strcmp(argv[i], "--first") == 0) right = parse_count(value, UINT64_MAX, &o.first);
-            if (strcmp(argv[i], "--workers") == 0 && (right = parse_count(value, 64, &n) && n > 0))
-                o.workers = (unsigned)n;
-            if (strcmp(argv[i], "--failures") == 0 &&
-                (right = parse_count(value, 1000000, &n) && n > 0))
-                o.failures_max = (unsigned)n;
-            if (strcmp(argv[i], "--traces") == 0) right = (o.traces = value) != NULL;
-            if (strcmp(argv[i], "--log") == 0)
-                right = (o.log = value) && bus_log_format(value) != BUS_LOG_UNKNOWN;
-            i++;
-        }
+        const bool option = argv[i][0] == '-';
+        const bool right = option ? parse_option(argv[i], argv[i + 1], &o)
+                                  : parse_count(argv[i], 100000000, &o.worlds) && o.worlds > 0;
         if (!right) {
             usage(stderr);
             return 2;
         }
+        i += option;
     }
-    if (one) return repeat(seed, o.log, stdout) ? 0 : 1;
+    if (o.one) return repeat(o.seed, o.log, stdout) ? 0 : 1;
     return run_all(&o);
 }
