@@ -645,7 +645,8 @@ static flasher_events_t look_at_block(flasher_t *f, usec_t now)
                                : f->client.state == UDS_CLIENT_AWAITING && f->client.pending == 0;
     const bool first = f->seen == 0 && tx->at <= CAN_DATA_MAX;
     if (waits && (tx->at == f->seen || (sending && first))) return ask_position(f, now);
-    flasher_watch_block(f, tx->at, now);
+    // What the driver still has is leaving: the wait begins behind that.
+    flasher_watch_block(f, (sending && !waits) ? UINT32_MAX : tx->at, now);
     return FLASHER_NONE;
 }
 
