@@ -635,18 +635,17 @@ usec_t flasher_deadline(const flasher_t *f)
     return (f->state == FLASHER_SEEDED) ? deadline : sooner(deadline, f->wake);
 }
 
-/// Has nothing more of the block left for a while, and not because the driver is slow? The first frame is
-/// looked at only once: `seen` is 0.
+/// Is there no flow control for its first frame, or no answer, for a while? Behind the first frame flow control
+/// may take the time of a flash operation, and N_Bs watches.
 static flasher_events_t look_at_block(flasher_t *f, usec_t now)
 {
     const isotp_tx_t *tx = &f->physical.tx;
-    const bool sending = f->client.state == UDS_CLIENT_SENDING;
-    const bool waits = sending ? tx->state == ISOTP_TX_FLOW
-                               : f->client.state == UDS_CLIENT_AWAITING && f->client.pending == 0;
-    const bool first = f->seen == 0 && tx->at <= CAN_DATA_MAX;
-    if (waits && (tx->at == f->seen || (sending && first))) return ask_position(f, now);
-    // What the driver still has is leaving: the wait begins behind that.
-    flasher_watch_block(f, (sending && !waits) ? UINT32_MAX : tx->at, now);
+    const uds_client_t *c = &f->client;
+    const bool unheard =
+        c->state == UDS_CLIENT_SENDING && tx->state == ISOTP_TX_FLOW && tx->at <= CAN_DATA_MAX;
+    const bool unanswered = c->state == UDS_CLIENT_AWAITING && c->pending == 0 && tx->at == f->seen;
+    if (unheard || unanswered) return ask_position(f, now);
+    flasher_watch_block(f, tx->at, now);
     return FLASHER_NONE;
 }
 

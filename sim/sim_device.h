@@ -3,7 +3,7 @@
 //
 //     sim_device_t d;
 //     sim_device_cfg_t cfg = sim_device_esp32;
-//     cfg.crypto = &crypto; // a hash library, ports/psa say; its time is counted by `hash_rate`
+//     cfg.crypto = &crypto; // its own: ports/psa say; the time it takes is counted by `hash_rate`
 //     sim_device_open(&d, &cfg, image, len); // the image that runs
 //     sim_device_join(&d, &world, 1);        // and boots
 //     while (sim_world_run(&world, until)) handle(d.events);

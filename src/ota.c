@@ -4,11 +4,12 @@
 //   any        begin     ->  OPEN      nothing touched
 //   any        survey    ->  SURVEY    nothing touched
 //   any        erase     ->  ERASING   nothing touched
-//   OPEN       write     ->  OPEN      bytes go through the parser, then to buf
+//   OPEN       write     ->  OPEN      bytes go through parser and SHA-256, then to buf
 //   OPEN       step      ->  OPEN      retire the record; then a full page, or a sector before it
 //   OPEN       finish    ->  FLUSHING  if the image is complete
 //   FLUSHING   step      ->  FLUSHING  the same, the last page padded with 0xFF
-//                        ->  READBACK  all written
+//                        ->  VERIFIED  all written, and on flash as it came
+//                        ->  READBACK  all written, but resumed, or a page differed
 //   any        recheck   ->  READBACK  nothing touched
 //   READBACK   step      ->  READBACK  512 bytes through the parser and SHA-256
 //                        ->  VERIFIED  the parser says so
@@ -25,6 +26,13 @@
 // Order on flash: the target's boot record goes first, so that no moment exists in which a record
 // speaks for a slot with changing content; the new record comes last, after the whole image was
 // read back.
+//
+// Each page is read back when it has been written, blank ones too, and compared with what came. If all
+// of them are as they came, then what the parser says of the bytes that came, structure and SHA-256, it
+// would say of those on flash as well: nothing is left to do at the end, and this is why it is quick. In
+// any other case its verdict is forgotten, and the slot's bytes alone are judged. A page is not looked at
+// again once it was right: the engine writes and erases only behind it. If it changes all the same, the
+// bootloader finds that, as it does later in the image's life.
 //
 // A sector is erased even if it reads as blank: so does one whose erase was cut off, until its cells
 // change their mind (the reason for JFFS2's clean markers). And each one is erased before the first
@@ -119,7 +127,8 @@ static ota_err_t open_slot(ota_t *o, ota_phase_t phase)
     ota_init(o, o->cfg);
     o->phase = phase;
     o->slot = (unsigned)(o->cfg->running + 1) % o->cfg->layout->slots;
-    parse_from_start(o, NULL);
+    o->as_came = phase == OTA_OPEN;
+    parse_from_start(o, o->as_came ? o->cfg->crypto : NULL);
     const int err = ota_select_read(o->cfg->flash, o->cfg->layout, &sel);
     if (err) return fail_flash(o, err);
     return is_unconfirmed(&sel, o->cfg->running) ? fail(o, OTA_ERR_UNCONFIRMED) : OTA_OK;
@@ -194,6 +203,24 @@ static ota_err_t erase_sector(ota_t *o)
     return OTA_OK;
 }
 
+/// From `at` on.
+static ota_err_t read_slot(ota_t *o, uint8_t *to, uint32_t len)
+{
+    const flash_t *flash = o->cfg->flash;
+    const int err = flash->read(flash->ctx, target(o).at + o->at, to, len);
+    return err ? fail_flash(o, err) : OTA_OK;
+}
+
+// What came may be 512 bytes in buf: there is no other place than the stack, which is deeper in
+// ota_select.c.
+static ota_err_t compare_page(ota_t *o, uint32_t len)
+{
+    uint8_t back[OTA_PAGE];
+    const ota_err_t err = read_slot(o, back, len);
+    if (!err && memcmp(back, o->buf, len) != 0) o->as_came = false;
+    return err;
+}
+
 static ota_err_t program_page(ota_t *o)
 {
     const flash_t *flash = o->cfg->flash;
@@ -204,6 +231,7 @@ static ota_err_t program_page(ota_t *o)
                         ? 0 // as it is on flash
                         : flash->prog(flash->ctx, target(o).at + o->at, o->buf, padded);
     if (err) return fail_flash(o, err);
+    if (compare_page(o, len) != OTA_OK) return o->err;
     o->at += len;
     o->fill -= len;
     memmove(o->buf, &o->buf[len], o->fill);
@@ -274,28 +302,30 @@ ota_err_t ota_finish(ota_t *o)
 }
 
 /// The next bytes of the slot, at most `cap`; then `at` is behind them.
-static ota_err_t read_slot(ota_t *o, uint32_t cap, uint32_t *len)
+static ota_err_t read_next(ota_t *o, uint32_t cap, uint32_t *len)
 {
-    const flash_t *flash = o->cfg->flash;
     *len = (uint32_t)smaller(OTA_BUF, cap);
-    const int err = flash->read(flash->ctx, target(o).at + o->at, o->buf, *len);
-    if (err) return fail_flash(o, err);
+    const ota_err_t err = read_slot(o, o->buf, *len);
     o->at += *len;
+    return err;
+}
+
+static ota_err_t conclude(ota_t *o)
+{
+    if (esp_image_finish(&o->image) != ESP_IMAGE_OK) return fail(o, OTA_ERR_IMAGE);
+    o->phase = OTA_VERIFIED;
     return OTA_OK;
 }
 
 static ota_err_t readback_step(ota_t *o)
 {
     uint32_t len;
-    ota_err_t err = read_slot(o, o->fill, &len);
+    ota_err_t err = read_next(o, o->fill, &len);
     if (!err) err = parse(o, o->buf, len);
     if (!err) err = judge(o);
     if (err) return err;
     o->fill -= len;
-    if (o->fill > 0 && !esp_image_complete(&o->image)) return OTA_OK;
-    if (esp_image_finish(&o->image) != ESP_IMAGE_OK) return fail(o, OTA_ERR_IMAGE);
-    o->phase = OTA_VERIFIED;
-    return OTA_OK;
+    return (o->fill > 0 && !esp_image_complete(&o->image)) ? OTA_OK : conclude(o);
 }
 
 // --- Finding what is left ---
@@ -318,7 +348,7 @@ static ota_err_t survey_step(ota_t *o)
     const uint32_t sector = o->cfg->flash->sector_size;
     uint32_t len;
     const uint32_t begin = o->at / sector * sector;
-    const ota_err_t err = read_slot(o, sector, &len);
+    const ota_err_t err = read_next(o, sector, &len);
     if (err) return err;
     if (!flash_is_blank(o->buf, len)) o->fill = 1;
     const bool sense = esp_image_input(&o->image, o->buf, len) == ESP_IMAGE_OK;
@@ -338,7 +368,7 @@ static ota_err_t hash_step(ota_t *o)
         return OTA_OK;
     }
     uint32_t len;
-    ota_err_t err = read_slot(o, o->fill, &len);
+    ota_err_t err = read_next(o, o->fill, &len);
     if (!err) err = parse(o, o->buf, len);
     if (!err && !crypto->update(crypto->ctx, o->buf, len)) err = fail(o, OTA_ERR_CRYPTO);
     o->fill -= len;
@@ -353,6 +383,7 @@ ota_err_t ota_step(ota_t *o)
     if (o->phase == OTA_HASHING) return hash_step(o);
     if (o->phase == OTA_ERASING) return erase_step(o);
     if (o->phase == OTA_OPEN || o->fill > 0) return write_step(o);
+    if (o->as_came) return conclude(o);
     read_back(o, o->image.len);
     return OTA_OK;
 }

@@ -7,19 +7,21 @@
 //         at += ota_write(&ota, data + at, len - at); // takes what it has room for
 //         err = ota_step(&ota);                       // one flash operation at most
 //     }
-//     if (!err) err = ota_finish(&ota); // to do: write the rest, read back and verify everything
+//     if (!err) err = ota_finish(&ota); // to do: write the rest, verify
 //     while (!err && ota_busy(&ota)) err = ota_step(&ota);
 //     if (!err) err = ota_activate(&ota); // it boots next; the new firmware calls ota_confirm()
 //
 // Nothing is erased before the first 288 bytes were judged, then one sector at a time, ahead of the
-// data. Until ota_activate() the device boots what it booted before, whatever happens.
+// data. Each page is read back when it has been written. Until ota_activate() the device boots what it
+// booted before, whatever happens.
 //
 // To go on after an interruption, ota_survey() instead of ota_begin() finds what is left of it;
 // whoever has the image compares the digest, and calls ota_resume() or ota_begin().
 //
-// Threads: none inside. Memory: ota_t, the caller's; it does not grow with the image. Time: a step is
-// bounded by one flash operation, or by reading and hashing 512 bytes; the first one that touches flash
-// by ota_select_retire().
+// Threads: none inside. Memory: ota_t, the caller's; it does not grow with the image. Time:
+// ota_write() hashes what it takes, up to 512 bytes. A step is bounded by one flash operation and
+// reading a page, or by reading and hashing 512 bytes; the first one that touches flash by
+// ota_select_retire().
 #ifndef OTA_H
 #define OTA_H
 
@@ -66,7 +68,7 @@ typedef enum {
     OTA_ERASED,   // the slot is blank: ota_begin() need not erase it again
     OTA_OPEN,     // taking data
     OTA_FLUSHING, // ota_finish() was called: the last bytes are being written
-    OTA_READBACK, // the whole image is being verified from flash
+    OTA_READBACK, // the whole image is being verified from flash: resumed, or a page differed
     OTA_VERIFIED, // it is right: ota_activate() may be called
     OTA_FAILED,   // the first error is kept in `err`
 } ota_phase_t;
@@ -86,11 +88,13 @@ typedef struct {
     uint32_t erased;   // bytes from the slot's start that are ready to be written
     uint32_t fill;     // bytes in buf (READBACK, HASHING: left to read)
     bool retired;      // the slot's boot record is gone
+    bool as_came;      // all that came was hashed, and each page read back was as it came
     esp_image_t image; // read: what is known of the image so far
     uint8_t buf[OTA_BUF]; // read: its first 32 bytes, in phase FOUND: SHA-256 of the usable bytes
 } ota_t;
 
-/// Borrows cfg and what it points to for its whole life.
+/// Borrows cfg and what it points to for its whole life, and must have cfg->crypto alone from
+/// ota_begin() until the update has ended.
 void ota_init(ota_t *o, const ota_cfg_t *cfg);
 
 /// Starts an update of the slot after the running one; one that was under way is forgotten. `size`
@@ -122,7 +126,7 @@ size_t ota_write(ota_t *o, const void *data, size_t len);
 /// True once the image is complete by its own header.
 bool ota_complete(const ota_t *o);
 
-/// No more data will come: starts writing the rest and verifying everything.
+/// No more data will come: starts writing the rest, and verifying what was not while it came.
 /// OTA_ERR_INCOMPLETE if there is too little.
 ota_err_t ota_finish(ota_t *o);
 

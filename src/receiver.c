@@ -249,26 +249,28 @@ static receiver_events_t work(receiver_t *r, usec_t now)
     return (r->ota.err == OTA_OK) ? RECEIVER_NONE : fail(r, receiver_result_of(&r->ota), now);
 }
 
-// No flash operation begins while the other side is about to send what we must answer at once: not
-// between two messages, nor before our flow control has left. Where nothing comes, not for long.
-static bool may_block(const receiver_t *r)
-{
-    switch (r->isotp.rx.state) {
-    case ISOTP_RX_IDLE: return r->deferred || r->stream.state == STREAM_ENDING;
-    case ISOTP_RX_HELD:
-    case ISOTP_RX_WAIT: // for room
-    case ISOTP_RX_CF: return true;
-    case ISOTP_RX_CTS:
-    case ISOTP_RX_GO: break;
-    }
-    return false;
-}
-
 static bool has_work(const receiver_t *r)
 {
     const uint8_t *data;
     if (r->state != RECEIVER_RECEIVING || r->protocol == RECEIVER_UDS) return false;
     return ota_busy(&r->ota) || all_fed(r) || ring_peek(&r->ring, &data) > 0;
+}
+
+// When the engine may go on; USEC_NEVER: it has nothing to do. No flash operation begins while the other
+// side is about to send what we must answer at once: not between two messages, nor before our flow
+// control has left. Where nothing comes, not for long.
+static usec_t work_due(const receiver_t *r)
+{
+    if (!has_work(r) && (r->held || !receiver_uds_busy(r))) return USEC_NEVER;
+    switch (r->isotp.rx.state) {
+    case ISOTP_RX_IDLE: return (r->deferred || r->stream.state == STREAM_ENDING) ? 0 : r->quiet;
+    case ISOTP_RX_CTS:
+    case ISOTP_RX_GO: return r->quiet;
+    case ISOTP_RX_HELD:
+    case ISOTP_RX_WAIT: // for room
+    case ISOTP_RX_CF: break;
+    }
+    return 0;
 }
 
 // --- The one shape ---
@@ -329,9 +331,7 @@ usec_t receiver_deadline(const receiver_t *r)
 {
     usec_t next = sooner(isotp_deadline(&r->isotp), uds_server_deadline(&r->uds));
     next = sooner(next, stream_deadline(&r->stream, ota_complete(&r->ota)));
-    const bool busy = has_work(r) || (receiver_uds_busy(r) && !r->held);
-    if (busy) next = may_block(r) ? 0 : sooner(next, r->quiet);
-    return next;
+    return sooner(next, work_due(r));
 }
 
 receiver_events_t receiver_tick(receiver_t *r, usec_t now)
@@ -339,10 +339,7 @@ receiver_events_t receiver_tick(receiver_t *r, usec_t now)
     receiver_events_t events = on_isotp(r, isotp_tick(&r->isotp, now), now);
     events |= on_stream(r, stream_tick(&r->stream, ota_complete(&r->ota), now), now);
     events |= receiver_uds_tick(r, now);
-    if (may_block(r) || now >= r->quiet) {
-        if (has_work(r)) events |= work(r, now);
-        if (receiver_uds_busy(r)) events |= receiver_uds_work(r, now);
-    }
+    if (now >= work_due(r)) events |= has_work(r) ? work(r, now) : receiver_uds_work(r, now);
     go_on(r, now);
     return events;
 }

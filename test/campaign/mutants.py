@@ -48,6 +48,9 @@ MUTANTS = [
      "    if (!err && !flash_is_blank(all, flash->sector_size))\n"
      "        err = flash->erase(flash->ctx, target(o).at + o->erased);"),
     ("the image is not read back", "ota.c", "    o->phase = OTA_READBACK;\n", "    o->phase = OTA_VERIFIED;\n"),
+    ("pages are not compared with what came", "ota.c", "memcmp(back, o->buf, len) != 0", "0"),
+    ("what differs from what came is not looked at again", "ota.c", "if (o->as_came) return conclude(o);",
+     "return conclude(o);"),
     ("the image is activated before it is read back", "ota.c", "    o->phase = OTA_READBACK;\n",
      "    o->phase = OTA_READBACK;\n"
      "    (void)ota_select_append(o->cfg->flash, o->cfg->layout, o->slot, OTA_STATE_NEW);\n"),

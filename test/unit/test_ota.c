@@ -417,45 +417,6 @@ static void no_truncated_image_gets_activated(void **state)
     free(tiny);
 }
 
-// The flash took something else than it was given.
-static void what_is_wrong_on_flash_is_found(void **state)
-{
-    (void)state;
-    save();
-    for (size_t i = 0; i < new_len; i += 61) {
-        restore();
-        assert_int_equal(ota_begin(&ota, 0), OTA_OK);
-        assert_int_equal(feed(new_image, new_len, 512), OTA_OK);
-        assert_int_equal(ota_finish(&ota), OTA_OK);
-        while (ota.phase == OTA_FLUSHING)
-            assert_int_equal(step(), OTA_OK);
-        bench_slot(&bench, 1)[i] ^= 4;
-        ota_err_t err = OTA_OK;
-        while (!err && ota_busy(&ota))
-            err = step();
-        assert_int_not_equal(err, OTA_OK);
-        assert_int_equal(bench_boot(&bench), 0);
-    }
-}
-
-// What was read back ends before the image would.
-static void a_length_that_is_wrong_on_flash_is_found(void **state)
-{
-    (void)state;
-    assert_int_equal(ota_begin(&ota, 0), OTA_OK);
-    assert_int_equal(feed(new_image, new_len, 512), OTA_OK);
-    assert_int_equal(ota_finish(&ota), OTA_OK);
-    while (ota.phase == OTA_FLUSHING)
-        assert_int_equal(step(), OTA_OK);
-    uint8_t *second = bench_slot(&bench, 1) + 32 + load_le32(bench_slot(&bench, 1) + 28);
-    store_le32(second + 4, load_le32(second + 4) + 64);
-    ota_err_t err = OTA_OK;
-    while (!err && ota_busy(&ota))
-        err = step();
-    assert_int_equal(err, OTA_ERR_IMAGE);
-    assert_int_equal(bench_boot(&bench), 0);
-}
-
 static void keeps_what_comes_behind_the_image(void **state)
 {
     (void)state;
@@ -893,8 +854,6 @@ int main(void)
         ON_A_BENCH(refuses_what_cannot_fit),
         ON_A_BENCH(no_single_wrong_byte_gets_activated),
         ON_A_BENCH(no_truncated_image_gets_activated),
-        ON_A_BENCH(what_is_wrong_on_flash_is_found),
-        ON_A_BENCH(a_length_that_is_wrong_on_flash_is_found),
         ON_A_BENCH(keeps_what_comes_behind_the_image),
         ON_A_BENCH(refuses_to_begin_while_the_running_image_is_unconfirmed),
         ON_A_BENCH(what_runs_without_a_record_beside_another_one_can_be_confirmed),

@@ -273,6 +273,22 @@ static void a_functional_request_changes_nothing(void **state)
     assert_true(works());
 }
 
+static void while_a_response_must_leave_first_nothing_is_done(void **state)
+{
+    (void)state;
+    w.receiver_cfg.flash_pause = 400 * USEC_MS;
+    (void)world_boot(&w);
+    world_expect(&w, "1002", "5002..");
+    world_run(&w, 100 * USEC_MS);
+    single_frame("\x31\x01\xFF\x00", 4);
+    const unsigned before = operations();
+    w.events |= receiver_tick(&w.receiver, w.now);
+    assert_true(operations() == before && receiver_output(&w.receiver, w.now));
+    rests(100 * USEC_MS); // the bus is busy
+    assert_int_equal(leaves(), 0x037F);
+    assert_true(works());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +302,7 @@ int main(void)
         cmocka_unit_test_setup(the_end_of_a_stream_is_verified_at_once, fresh),
         cmocka_unit_test_setup(a_flow_control_that_waits_for_room_does_not_wait_for_itself, fresh),
         cmocka_unit_test_setup(a_functional_request_changes_nothing, fresh),
+        cmocka_unit_test_setup(while_a_response_must_leave_first_nothing_is_done, fresh),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

@@ -202,27 +202,21 @@ int main(int argc, char **argv)
 {
     bench_t b = { .rig = { .image_len = 1 << 20, .seed = 1, .fill = 1 }, .wear = 50 };
     b.rig.flash = sim_flash_type("w25q");
-    progress_t p = { NULL, 0, 0, false };
-    bus_log_t log = { .file = NULL };
+    const char *log_path = NULL, *progress_path = NULL;
     for (int i = 1; i < argc; i++) {
+        const char **path = strcmp(argv[i], "--log") == 0        ? &log_path
+                            : strcmp(argv[i], "--progress") == 0 ? &progress_path
+                                                                 : NULL;
         if (strcmp(argv[i], "--help") == 0) {
             usage();
             return 0;
         }
-        const bool option = strcmp(argv[i], "--log") == 0 || strcmp(argv[i], "--progress") == 0;
-        if (!option) {
+        if (!path)
             take_word(&b, argv[i]);
-            continue;
-        }
-        if (++i == argc) wrong(argv[i - 1]);
-        if (strcmp(argv[i - 1], "--progress") == 0) {
-            p.file = open_file(argv[i], "w");
-            continue;
-        }
-        const bus_log_format_t format = bus_log_format(argv[i]);
-        if (format == BUS_LOG_UNKNOWN) wrong(argv[i]);
-        if (!bus_log_begin(&log, open_file(argv[i], "wb"), format, "world", 0)) return 1;
-        b.rig.log = &log;
+        else if (i + 1 == argc)
+            wrong(argv[i]);
+        else
+            *path = argv[++i];
     }
     if (b.rig.flash) b.rig.wear = b.rig.flash->endurance / 100 * b.wear;
     b.port = b.rig.data_bitrate ? sim_port_fd : sim_port_esp32;
@@ -230,11 +224,18 @@ int main(int argc, char **argv)
     if (b.queue) b.port.queue = b.queue;
     b.rig.device = &b.port;
 
+    const bus_log_format_t format = log_path ? bus_log_format(log_path) : BUS_LOG_PCAP;
+    if (format == BUS_LOG_UNKNOWN) wrong(log_path);
+    bus_log_t log = { .file = NULL };
+    bool ok = !log_path || bus_log_begin(&log, open_file(log_path, "wb"), format, "world", 0);
+    if (log_path) b.rig.log = &log;
+    progress_t p = { .file = progress_path ? open_file(progress_path, "w") : NULL };
+
     rig_result_t result;
     rig_run(&b.rig, &result, p.file ? progress : NULL, &p);
     print(&result);
     free(b.image);
-    bool ok = !p.file || fclose(p.file) == 0;
+    if (p.file) ok = fclose(p.file) == 0 && ok;
     if (log.file) ok = bus_log_end(&log) && ok;
     return ok ? 0 : 1;
 }

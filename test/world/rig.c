@@ -16,8 +16,8 @@ typedef struct {
     sim_device_t device[RIG_DEVICES];
     example_device_t example;
     example_host_t example_host;
-    crypto_psa_t psa;
-    crypto_t crypto;
+    crypto_psa_t psa, device_psa[RIG_DEVICES];
+    crypto_t crypto, device_crypto[RIG_DEVICES];
     profile_t profile;
     rig_image_t old, image;
     rig_host_t host;
@@ -153,7 +153,8 @@ static void open_devices(rig_t *r)
         d.flash = cfg->flash;
         d.speed = cfg->speed;
         d.slot_size = slot_size(cfg);
-        d.crypto = &r->crypto;
+        if (!crypto_psa_init(&r->device_psa[i], &r->device_crypto[i])) abort();
+        d.crypto = &r->device_crypto[i];
         d.rx_id += i;
         d.tx_id += i;
         d.block_size = cfg->block_size;
@@ -291,8 +292,10 @@ void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progr
     result->flash_time = flash_time(r) - result->flash_time;
     result->done = done;
     result->frames = w->bus.frames;
-    for (unsigned i = 0; i < cfg.devices && !cfg.example; i++)
+    for (unsigned i = 0; i < cfg.devices && !cfg.example; i++) {
         sim_device_close(&r->device[i]);
+        crypto_psa_close(&r->device_psa[i]);
+    }
     if (cfg.example) example_device_close(&r->example);
     sim_world_free(w);
     free(r->old.bytes);

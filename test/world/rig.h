@@ -67,6 +67,6 @@ typedef struct {
 /// Called every so often with the bytes that the device has; NULL: not.
 typedef void rig_progress_t(void *ctx, nsec_t time, uint32_t bytes);
 
-void rig_run(const rig_cfg_t *cfg, rig_result_t *result, rig_progress_t *progress, void *ctx);
+void rig_run(const rig_cfg_t *given, rig_result_t *result, rig_progress_t *progress, void *ctx);
 
 #endif

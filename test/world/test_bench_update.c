@@ -151,6 +151,19 @@ static void other_traffic_takes_its_share_and_no_more(void **state)
     assert_true(at_most(r.time - r.budget.traffic, 103, r.limit));
 }
 
+// A flow control that waits for flash in the middle of a block is no lost one.
+static void a_device_with_a_short_queue_gets_each_byte_once(void **state)
+{
+    static const uint8_t block_size[] = { 32, 60, 255 };
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        rig_cfg_t cfg = base_case();
+        cfg.block_size = block_size[i];
+        const rig_result_t r = smooth_update(&cfg);
+        assert_int_equal(r.sent, r.len);
+    }
+}
+
 static void one_seed_has_one_history(void **state)
 {
     (void)state;
@@ -187,6 +200,7 @@ int main(void)
         cmocka_unit_test(where_the_bus_is_fast_flash_is_the_limit),
         cmocka_unit_test(what_is_around_a_small_image_takes_no_second),
         cmocka_unit_test(other_traffic_takes_its_share_and_no_more),
+        cmocka_unit_test(a_device_with_a_short_queue_gets_each_byte_once),
         cmocka_unit_test(one_seed_has_one_history),
         cmocka_unit_test(the_example_takes_more_than_five_times_the_limit),
     };
