@@ -52,6 +52,8 @@ static void draw_losses(story_plan_t *p, uint64_t *chance)
     if (odds(chance, 30)) p->faults.lost = odds(chance, 50) ? 1000 : 10000;
     if (odds(chance, 20)) p->faults.late = odds(chance, 50) ? 1000 : 10000;
     p->faults.late_max = latest[sim_random(chance, COUNT(latest))];
+    // Hosts hear what others send, too, and all that comes behind a late frame is late.
+    if (p->traffic) p->faults.late /= 10;
     // Behind the transfer there are only a few frames, but those on which the verdict depends.
     p->lost_behind = odds(chance, 15) ? 200000 : p->faults.lost;
 }
