@@ -458,7 +458,8 @@ static flasher_events_t on_client(flasher_t *f, uds_client_events_t ev, usec_t n
         return events | on_silence(f, now);
     }
     isotp_cancel(&f->physical); // answered before it had left
-    const bool unknown = (ev & UDS_CLIENT_NEGATIVE) || f->client.response_len < RESULT_LEN;
+    const bool unknown =
+        (ev & UDS_CLIENT_NEGATIVE) || !f->client.response || f->client.response_len < RESULT_LEN;
     if (f->ask == FLASHER_ASK_POSITION && unknown) return events | on_silence(f, now);
     if (ev & UDS_CLIENT_NEGATIVE) return events | on_negative(f, now);
     if (f->client.response) f->answered = true;

@@ -178,7 +178,8 @@ static void the_same_holds_between_messages_of_a_stream(void **state)
     for (int header = 0; header < 2; header++) {
         world_init(&w, "app_c3_v123.bin", 16384);
         w.nor.erase_time = 45 * USEC_MS;
-        memcpy(message, "OT", 2);
+        message[0] = 'O';
+        message[1] = 'T';
         store_le32(&message[2], image_len);
         memcpy(&message[header ? 8 : 0], image, BLOCK);
         first_frame(BLOCK);
